@@ -1,0 +1,106 @@
+import { isIPv4 } from 'node:net'
+import type { Path } from './document.ts'
+import { isMapping } from './mapping.ts'
+
+/** Something that no single setting shows. */
+export interface Finding {
+  readonly path: Path
+  readonly message: string
+  /** The name that was asked for, and those that exist: for a proposal. */
+  readonly wanted?: string
+  readonly known?: readonly string[]
+}
+
+/**
+ * What settings say about each other. Reads the document as it was written, not as it was checked, so that these findings
+ * come together with all others even if half of the document is wrong.
+ */
+export function disagreements(document: unknown): { problems: Finding[]; warnings: Finding[] } {
+  const root = isMapping(document) ? document : {}
+  const found = { problems: [...openRelay(root), ...samePort(root), ...sameNames(root)], warnings: trials(root) }
+  for (const [index, upstream] of items(root['upstreams']).entries()) {
+    const path = ['upstreams', index]
+    found.problems.push(...halfCertificate(upstream, path), ...undeclared(upstream, root, path))
+    found.warnings.push(...inTheClear(upstream, path))
+  }
+  found.warnings.push(...unused(root))
+  return found
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
+
+function openRelay(root: Fields): Finding[] {
+  const host = fields(root['listen'])['host'] ?? 'localhost'
+  if (typeof host !== 'string' || isLoopback(host) || 'clients' in root || 'clientsFile' in root) return []
+  const message =
+    'is not the loopback, and there are neither clients nor clientsFile: a port that adds a key, without authentication, is an open relay for the key'
+  return [{ path: ['listen', 'host'], message }]
+}
+
+function samePort(root: Fields): Finding[] {
+  const data = fields(root['listen'])['port'] ?? 8080
+  const admin = fields(root['admin'])['port'] ?? 9090
+  if (data !== admin || data === 0) return []
+  const hosts = [fields(root['listen'])['host'] ?? 'localhost', fields(root['admin'])['host'] ?? '::']
+  if (hosts[0] !== hosts[1] && !hosts.includes('::') && !hosts.includes('0.0.0.0')) return []
+  return [{ path: ['admin', 'port'], message: 'is the port of listen too: they are two listeners' }]
+}
+
+function sameNames(root: Fields): Finding[] {
+  const names = items(root['clients']).map(({ name }) => name)
+  return names.flatMap((name, index) =>
+    typeof name === 'string' && names.indexOf(name) < index
+      ? [{ path: ['clients', index, 'name'], message: 'is the name of another client too' }]
+      : [],
+  )
+}
+
+function halfCertificate(upstream: Fields, path: Path): Finding[] {
+  const tls = fields(upstream['tls'])
+  if ('cert' in tls === 'key' in tls) return []
+  const [there, missing] = 'cert' in tls ? ['cert', 'key'] : ['key', 'cert']
+  return [{ path: [...path, 'tls', there], message: `needs ${missing} beside it` }]
+}
+
+function undeclared(upstream: Fields, root: Fields, path: Path): Finding[] {
+  const wanted = upstream['credential']
+  const known = Object.keys(fields(root['credentials']))
+  if (typeof wanted !== 'string' || known.includes(wanted)) return []
+  return [{ path: [...path, 'credential'], message: 'must be a name declared in credentials', wanted, known }]
+}
+
+function inTheClear(upstream: Fields, path: Path): Finding[] {
+  const { url, credential } = upstream
+  if (typeof url !== 'string' || credential === undefined) return []
+  const { protocol, hostname } = URL.parse(url) ?? {}
+  if (protocol !== 'http:' || hostname === undefined || isLoopback(hostname.replace(/^\[|\]$/g, ''))) return []
+  return [{ path: [...path, 'url'], message: 'is http: the key travels unencrypted' }]
+}
+
+function trials(root: Fields): Finding[] {
+  return Object.entries(fields(root['credentials']))
+    .filter(([, credential]) => 'value' in fields(credential))
+    .map(([name]) => ({
+      path: ['credentials', name, 'value'],
+      message: 'is for trials: whoever reads the config has the key; use file or env',
+    }))
+}
+
+function unused(root: Fields): Finding[] {
+  const used = new Set(items(root['upstreams']).map(({ credential }) => credential))
+  return Object.keys(fields(root['credentials']))
+    .filter((name) => !used.has(name))
+    .map((name) => ({ path: ['credentials', name], message: 'is used by no upstream' }))
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function fields(value: unknown): Fields {
+  return isMapping(value) ? value : {}
+}
+
+function items(value: unknown): Fields[] {
+  return Array.isArray(value) ? value.map(fields) : []
+}

@@ -1,0 +1,104 @@
+import type * as v from 'valibot'
+import type { Finding } from './agreement.ts'
+import type { Document, Path } from './document.ts'
+import { isMapping } from './mapping.ts'
+import { nearest } from './nearest.ts'
+import type { Problem } from './refused.ts'
+
+type Issue = v.BaseIssue<unknown>
+
+// Nobody mends more in one go, and a document of nothing but mistakes must not cost minutes.
+const mostTold = 100
+
+/** Every issue of the schema and every finding, as sentences with their places, in the order of the text. */
+export function problemsOf(issues: readonly Issue[], findings: readonly Finding[], document: Document): Problem[] {
+  const refused = issues.flatMap(flat).map((issue) => ({ path: pathOf(issue), message: sentence(issue) }))
+  // A value that is wrong by itself cannot be expected to fit the others.
+  const rest = findings.filter(({ path }) => !refused.some((issue) => spelled(issue.path) === spelled(path)))
+  const all = [...unrepeated(refused), ...rest.map((finding) => ({ path: finding.path, message: proposal(finding) }))]
+  const told = all
+    .slice(0, mostTold)
+    .map(({ path, message }) => ({ path: spelled(path), message, ...document.placeOf(path) }))
+    .toSorted((one, other) => (one.line ?? 0) - (other.line ?? 0) || (one.column ?? 0) - (other.column ?? 0))
+  return all.length > mostTold ? [...told, { path: '', message: `and ${all.length - mostTold} more` }] : told
+}
+
+/** A union says nothing of its parts; where a mapping was written, the part that takes a mapping knows better. */
+function flat(issue: Issue): Issue[] {
+  if (issue.type !== 'union' || !isMapping(issue.input) || !issue.issues) return [issue]
+  const above = issue.path ?? []
+  return issue.issues.filter(({ path }) => path).map((part) => ({ ...part, path: joined(above, part.path ?? []) }))
+}
+
+function joined(above: readonly v.IssuePathItem[], below: readonly v.IssuePathItem[]): Issue['path'] {
+  const [first, ...others] = [...above, ...below]
+  return first && [first, ...others]
+}
+
+function pathOf(issue: Issue): Path {
+  return (issue.path ?? []).map(({ key }) => (typeof key === 'number' ? key : String(key)))
+}
+
+function sentence(issue: Issue): string {
+  if (issue.expected === 'never' && Array.isArray(issue.requirement)) return unknownKey(String(issue.input), issue.requirement.map(String))
+  if (issue.input === undefined) return 'is missing'
+  // As it was written: a duration that is out of bounds has become milliseconds by now.
+  const written = issue.path?.at(-1)?.value ?? issue.input
+  if (written === null) return 'is empty: fill it in or leave it out'
+  // Of what stands under credentials nothing is shown, however short.
+  if (!issue.message.startsWith('must be') || pathOf(issue)[0] === 'credentials') return issue.message
+  return `${issue.message}, not ${show(written)}`
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const same = known.find((name) => name.toLowerCase() === key.replaceAll(/[-_. ]/g, '').toLowerCase())
+  if (same) return `unknown key; keys are camelCase: write "${same}"`
+  const near = nearest(key, known)
+  return near ? `unknown key; did you mean "${near}"?` : `unknown key; known here: ${known.join(', ')}`
+}
+
+function proposal({ message, wanted, known = [] }: Finding): string {
+  if (wanted === undefined) return message
+  const names = known.filter((name) => showable(name, longestName))
+  const near = nearest(wanted, names)
+  const declared = names.length > 0 ? `declared: ${names.join(', ')}` : 'nothing is declared there'
+  return `${message}, not ${show(wanted)}; ${near ? `did you mean "${near}"? ` : ''}${declared}`
+}
+
+/** One rule can be broken in two ways at once (no URL, no https); one sentence is enough. */
+function unrepeated<Item extends { path: Path; message: string }>(list: readonly Item[]): Item[] {
+  const seen = new Set<string>()
+  return list.filter(({ path, message }) => {
+    const key = `${spelled(path)} ${message}`
+    return !seen.has(key) && seen.add(key)
+  })
+}
+
+// Real keys are longer than any word of a config, and people paste them into the wrong place.
+const longestValue = 15
+const longestName = 31
+const keyLike = /^(?:sk|pk|rk|gsk|hf|xai|ghp)[-_]|^AIza|^eyJ|^(?:bearer|basic)\b|@/i
+
+function showable(text: string, longest: number): boolean {
+  return text.length <= longest && !keyLike.test(text)
+}
+
+/** A value as far as it may be shown: what could be a key is only described. */
+function show(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'string') return showable(value, longestValue) ? JSON.stringify(value) : `a text of ${value.length} characters`
+  if (typeof value === 'number') return Math.abs(value) < 1e9 ? String(value) : 'a number of that size'
+  return typeof value === 'boolean' ? String(value) : 'a mapping'
+}
+
+/** `upstreams[0].url`; a name that could be a key is replaced by its length. */
+function spelled(path: Path): string {
+  return path
+    .map((step, index) => {
+      if (typeof step === 'number') return `[${step}]`
+      if (!showable(step, longestName)) return `[a name of ${step.length} characters]`
+      if (!/^[\w-]+$/.test(step)) return `[${JSON.stringify(step)}]`
+      return index === 0 ? step : `.${step}`
+    })
+    .join('')
+}

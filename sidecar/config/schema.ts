@@ -1,0 +1,184 @@
+import * as v from 'valibot'
+import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memoryBound, name, size } from './kinds.ts'
+import { admin, clientsSchema, listen } from './listenerSettings.ts'
+import { mapping, named } from './mapping.ts'
+import { optional, required, setting } from './setting.ts'
+import { credential, upstream } from './upstreamSettings.ts'
+
+const timeouts = mapping({
+  pool: setting(duration(), {
+    default: '30s',
+    help: 'Longest wait for a free connection.',
+    reason: 'Who has waited that long gets an answer sooner elsewhere.',
+  }),
+  connect: setting(duration(), {
+    default: '10s',
+    help: 'Longest wait for DNS, TCP, proxy and TLS together.',
+    reason: 'A lost SYN is repeated after 1, 3 and 7 seconds: three chances.',
+  }),
+  write: setting(duration(), {
+    default: '10s',
+    help: 'Longest pause while the call is sent and the upstream takes nothing.',
+    reason: 'A live upstream reads at once; this is a path that drops packets.',
+  }),
+  firstEvent: setting(durationOr('adaptive', 'adaptive'), {
+    default: 'adaptive',
+    help: 'Longest wait of a stream for its first payload event; adaptive is 60s until warm, then 3 x p99, at least 15s and at most 120s.',
+    reason: 'Models differ by a factor of 50, so one figure is too short for some and too long for others.',
+  }),
+  idle: setting(duration(), {
+    default: '60s',
+    help: 'Longest silence between two payload events, or inside a body.',
+    reason: 'Models pause for some seconds while they think; after a minute the stream is dead.',
+  }),
+  total: setting(duration(), {
+    default: '600s',
+    help: 'Longest call that is not a stream.',
+    reason: 'The official clients give up after ten minutes too.',
+  }),
+  streamTotal: setting(duration(), {
+    default: '60m',
+    help: 'Longest stream.',
+    reason: 'Only a bound for the endless: silence is caught long before.',
+  }),
+  clientHead: setting(duration(), {
+    default: '20s',
+    help: 'Within this time the header of a call must be whole.',
+    reason: 'An honest client sends it in one piece; a slow one would hold a connection for nothing.',
+  }),
+  clientBody: setting(duration(), {
+    default: '60s',
+    help: 'Longest silence while the client sends its body.',
+    reason: 'Enough for a bad link, and it ends uploads that nobody sends any more.',
+  }),
+  keepAlive: setting(duration(), {
+    default: '75s',
+    help: 'How long an idle connection of a client stays open.',
+    reason: 'Longer than the 60s of common balancers and client pools, so that they close first and no call meets a closing connection.',
+  }),
+  upstreamIdle: setting(duration(), {
+    default: '4s',
+    help: 'How long an idle connection to an upstream is kept; a keep-alive hint of the upstream wins.',
+    reason: 'Shorter than the 5s after which common servers close, so that no call meets a closing connection.',
+  }),
+})
+
+const limits = mapping({
+  jsonBody: setting(size(), {
+    default: '50MB',
+    help: 'Largest JSON body of a call.',
+    reason: 'The largest that a big provider takes, with images inside.',
+  }),
+  uploadBody: setting(size(), {
+    default: '512MB',
+    help: 'Largest body of another type.',
+    reason: 'The largest file that a big provider takes.',
+  }),
+  replayBody: setting(size({ least: '0B' }), {
+    default: '32MiB',
+    help: 'Bodies up to this size are kept, so that a failed attempt can be repeated; larger ones are passed through once.',
+    reason: 'Nearly every call with images fits; larger ones would cost more memory than a repeat is worth.',
+  }),
+  memory: setting(memoryBound, {
+    default: '40%',
+    help: 'Bodies and unread answers together may hold this much: a size, or a share of what the container may use.',
+    reason: 'The rest is for the runtime, sockets and the copy that each write makes.',
+  }),
+  inFlight: setting(count(), {
+    default: 1000,
+    help: 'Most calls at a time; further ones are refused with 503 and retry-after.',
+    reason: 'About what one core streams smoothly.',
+  }),
+  header: setting(size({ least: '1KiB' }), {
+    default: '16KiB',
+    help: 'Largest header of a call.',
+    reason: 'What Node and common servers take; twice the usual proxies.',
+  }),
+  headers: setting(count(), { default: 100, help: 'Most header lines of a call.', reason: 'Honest clients send about 20.' }),
+})
+
+const streams = mapping({
+  heartbeat: setting(durationOr('off', 0), {
+    default: '15s',
+    help: 'A comment is sent into a silent stream this often, or off.',
+    reason: 'The shortest idle limits of common proxies are 30s: one comment may be late.',
+  }),
+  longestEvent: setting(size({ least: '1KiB' }), {
+    default: '8MiB',
+    help: 'Events leave whole; one that is longer passes as it comes.',
+    reason: 'An image in one event fits; an endless line does not fill the memory.',
+  }),
+})
+
+const noProxyEntry = 'must be a host, a .suffix, an IP address, a CIDR block, a host:port or *'
+const network = mapping({
+  httpsProxy: optional(httpUrl, { help: 'HTTP proxy for upstreams with https.' }),
+  httpProxy: optional(httpUrl, { help: 'HTTP proxy for upstreams with http.' }),
+  noProxy: optional(
+    v.array(v.pipe(v.string(noProxyEntry), v.regex(/^(?:\*|\*?\.?[\w[\]][\w.:[\]/-]*)$/, noProxyEntry)), 'must be a list of hosts'),
+    {
+      help: 'Where to connect directly: hosts, .suffixes, CIDR blocks, host:port, or * for everywhere.',
+    },
+  ),
+  ca: optional(filePath, { help: 'PEM file with roots to trust besides the usual ones, such as the one of a proxy that opens TLS.' }),
+  dnsCache: setting(duration({ least: '0s' }), {
+    default: '300s',
+    help: 'How long an answer of DNS is used; 0s asks every time.',
+    reason: 'A failing resolver is bridged, and a moved upstream found within minutes.',
+  }),
+  hostAliases: optional(named(host, v.pipe(v.array(ipAddress, 'must be a list of IP addresses'), v.minLength(1, 'is empty'))), {
+    help: 'Fixed addresses of hosts, as in /etc/hosts.',
+  }),
+})
+
+const drain = mapping({
+  grace: setting(duration({ least: '0s' }), {
+    default: '30s',
+    help: 'How long running calls may go on after the order to stop.',
+    reason: 'What Kubernetes grants a pod unless told otherwise.',
+  }),
+  idleExit: setting(duration({ least: '0s' }), {
+    default: '1s',
+    help: 'With no call running, stop after this long without a new one.',
+    reason: 'The app may make a last call while it shuts down itself.',
+  }),
+})
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+const log = mapping({
+  level: setting(v.picklist(levels, `must be one of ${levels.join(', ')}`), {
+    default: 'info',
+    help: 'The least severe lines to write.',
+    reason: 'One line a call is what one asks for when something is wrong.',
+  }),
+})
+
+export const configSchema = mapping({
+  listen: section(listen, 'Where the app sends its calls.'),
+  admin: section(admin, 'Probes and metrics.'),
+  clients: optional(clientsSchema, { help: 'Who may call; needed when listen.host is not the loopback.' }),
+  clientsFile: optional(filePath, { help: 'A file with the list of clients; read again when it changes.' }),
+  upstreams: required(
+    v.pipe(
+      v.array(upstream, 'must be a list of upstreams'),
+      v.minLength(1, 'is empty: name one upstream'),
+      v.maxLength(1, 'names more than one upstream: this version supports one'),
+    ),
+    { help: 'Where the calls go; this version supports one.' },
+  ),
+  credentials: setting(named(name, credential), {
+    default: {},
+    help: 'The keys, each under a name that upstreams refer to.',
+    reason: 'An upstream without authentication needs none.',
+  }),
+  timeouts: section(timeouts, 'Every wait has a bound.'),
+  limits: section(limits, 'What one sidecar takes on.'),
+  streams: section(streams, 'Server-sent events.'),
+  network: section(network, 'The way to the upstreams.'),
+  drain: section(drain, 'How the sidecar stops.'),
+  log: section(log, 'What is written to the log.'),
+})
+
+function section<const Schema extends v.GenericSchema<object>>(schema: Schema, help: string) {
+  return v.optional(required(schema, { help }), {})
+}

@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { banner } from './demoBanner.ts'
+import { startProvider, type ProviderOptions } from './provider.ts'
+
+export type DemoOptions = {
+  /** Where the proxy should listen: 8080 unless said otherwise. */
+  readonly port?: number
+  readonly out: NodeJS.WritableStream
+  readonly startProxy: (configText: string) => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
+  /** How fast the fake model is. */
+  readonly pace?: Pick<ProviderOptions, 'firstTokenMs' | 'tokenMs'>
+}
+
+// About the pace of a small hosted model, so that a stream is seen to stream.
+const modelPace = { firstTokenMs: 200, tokenMs: 25 }
+
+/** Runs the proxy in front of a fake provider, and says what to paste to see it work. */
+export async function demo({ port: wanted = 8080, out, startProxy, pace = modelPace }: DemoOptions): Promise<{ close(): Promise<void> }> {
+  // Made anew each time: a key that stands in the source is one that people begin to use.
+  const key = `sk-demo-${randomBytes(12).toString('hex')}`
+  const provider = await startProvider({ ...pace, expectKey: key, remember: false })
+  try {
+    const port = await freePort(wanted)
+    const adminPort = await freePort(9090, port)
+    const proxy = await startProxy(configText(port, adminPort, `${provider.url}/v1`, key))
+    const taken = wanted === 0 || port === wanted ? {} : { takenPort: wanted }
+    const colour = 'isTTY' in out && out.isTTY === true
+    out.write(banner({ url: loopback(proxy.url), adminUrl: `http://localhost:${adminPort}`, ...taken }, colour))
+    return {
+      async close() {
+        await proxy.close()
+        await provider.close()
+      },
+    }
+  } catch (err) {
+    await provider.close()
+    throw err
+  }
+}
+
+function configText(port: number, adminPort: number, upstreamUrl: string, key: string): string {
+  return `listen:
+  port: ${port}
+admin:
+  host: 127.0.0.1
+  port: ${adminPort}
+upstreams:
+  - name: demo
+    url: ${upstreamUrl}
+    credential: demo
+credentials:
+  demo:
+    value: ${key}
+`
+}
+
+/** The name is what apps are configured with, and shorter to paste. */
+function loopback(url: string): string {
+  return url.replace(/\/$/, '').replace('//127.0.0.1:', '//localhost:')
+}
+
+/** The port itself where it can be had, else any free one but `except`. */
+async function freePort(wanted: number, except?: number): Promise<number> {
+  if (wanted !== 0 && wanted !== except && (await canListen(wanted))) return wanted
+  for (;;) {
+    const port = await anyPort()
+    if (port !== except && (await canListen(port))) return port
+  }
+}
+
+/** Whether both loopbacks have the port free: the proxy listens on both. */
+async function canListen(port: number): Promise<boolean> {
+  for (const host of ['127.0.0.1', '::1']) {
+    try {
+      await listenOnce(port, host)
+    } catch (err) {
+      // A machine without IPv6 has one loopback only.
+      if (host === '127.0.0.1' || !noIpv6.has((err as NodeJS.ErrnoException).code ?? '')) return false
+    }
+  }
+  return true
+}
+
+const noIpv6 = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
+
+function anyPort(): Promise<number> {
+  return listenOnce(0, '127.0.0.1')
+}
+
+async function listenOnce(wanted: number, host: string): Promise<number> {
+  const server = createServer().listen(wanted, host)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve())
+  })
+  return port
+}

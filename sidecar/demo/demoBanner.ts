@@ -1,0 +1,53 @@
+export type Addresses = {
+  /** Origin of the proxy, e.g. `http://localhost:8080`. */
+  readonly url: string
+  readonly adminUrl: string
+  /** The port that was asked for, when another had to be taken. */
+  readonly takenPort?: number
+}
+
+const isJson = "-H 'content-type: application/json' \\"
+const words = `"messages":[{"role":"user","content":"Hi"}]}'`
+
+/** What a newcomer sees and can paste, at most 80 columns wide. */
+export function banner({ url, adminUrl, takenPort }: Addresses, colour: boolean): string {
+  const bold = (text: string) => (colour ? `\u001B[1m${text}\u001B[22m` : text)
+  const block = (title: string, ...lines: string[]) => [bold(title), ...lines.map((line) => `  ${line}`), '']
+  return [
+    '',
+    bold('Outrider stands between your app and a fake LLM provider in this process.'),
+    ...(takenPort === undefined ? [] : [`Port ${takenPort} is taken, so a free one is used.`]),
+    '',
+    `  base URL   ${url}/v1`,
+    '  key        none: the app needs no key, the proxy holds it',
+    `  admin      ${adminUrl}`,
+    '',
+    ...block('Which models are there', `curl ${url}/v1/models`),
+    ...block('Chat', `curl ${url}/v1/chat/completions \\`, `  ${isJson}`, `  -d '{"model":"gpt-4o-mini",${words}`),
+    ...block(
+      'Chat, as a stream',
+      `curl -N ${url}/v1/chat/completions \\`,
+      `  ${isJson}`,
+      `  -d '{"model":"gpt-4o-mini","stream":true,`,
+      `       ${words}`,
+    ),
+    ...block(
+      'Embeddings',
+      `curl ${url}/v1/embeddings \\`,
+      `  ${isJson}`,
+      `  -d '{"model":"text-embedding-3-small","input":"Hi","dimensions":8}'`,
+    ),
+    ...block(
+      'Anthropic messages',
+      `curl ${url}/v1/messages \\`,
+      `  ${isJson}`,
+      "  -H 'anthropic-version: 2023-06-01' \\",
+      `  -d '{"model":"claude-sonnet-4-5","max_tokens":99,`,
+      `       ${words}`,
+    ),
+    ...block('Is it ready, and what has it done', `curl ${adminUrl}/readyz`, `curl ${adminUrl}/metrics`),
+    ...block('With the openai SDK (any text will do as its key)', `new OpenAI({ baseURL: '${url}/v1', apiKey: 'none' })`),
+    'Ctrl+C ends it.',
+    '',
+  ].join('\n')
+}

@@ -1,0 +1,119 @@
+import type { KindName, SidecarError } from './errors.ts'
+import type { Life } from './life.ts'
+import type { Operation } from './llm/operation.ts'
+
+/** Takes bytes: any number of `data`, then exactly one of `end` and `fail`. */
+export interface Sink {
+  /** False asks for a pause. */
+  data: (bytes: Buffer) => boolean
+  end: (trailers?: Headers) => void
+  fail: (reason: SidecarError) => void
+}
+
+/** The hand on flowing bytes. */
+export interface Tap {
+  pause: () => void
+  resume: () => void
+  /** Ends the flow from the reader's side: whoever sends is told at once, and the sink hears `fail` with this reason. */
+  close: (reason: SidecarError) => void
+}
+
+/** Names in lower case; a header that came more than once is a list. */
+export type Headers = Record<string, string | string[] | undefined>
+
+/** A request body that is not kept: it flows once, from the client to one attempt. */
+export interface Upload {
+  /** As the client declared it; undefined when it came chunked. */
+  readonly length: number | undefined
+  /** False once a byte has been handed on: then it cannot be sent again. */
+  readonly untouched: () => boolean
+  readonly flow: (sink: Sink) => Tap
+}
+
+/** What the client said about its request, taken out of its header once. */
+export interface Wishes {
+  readonly contentType: string
+  /** The key the client showed, whatever header it used. */
+  readonly key: string | undefined
+  /** From the client's own timeout headers; zero where it set none. */
+  readonly timeoutMs: number
+  readonly readTimeoutMs: number
+}
+
+/** What is known of a call so far; each layer writes what it learns, `measure` reports it when the call is over. */
+export interface Facts {
+  readonly beganMs: number
+  operation: Operation
+  client: string
+  model: string
+  stream: boolean
+  upstream: string
+  attempts: number
+  status: number
+  /** The failure that the client was told of, in whatever form. */
+  error: KindName | undefined
+  bytesIn: number
+  bytesOut: number
+  /** On the clock, or 0 while it has not come: connection in hand, head of the answer, first byte to the client. */
+  connectedMs: number
+  /** Zero while the request is not wholly sent. */
+  sentMs: number
+  headMs: number
+  firstByteMs: number
+}
+
+/** A client's request on its way through the layers. Never mutated, `facts` apart: a layer that changes it passes a copy on. */
+export interface Call {
+  readonly id: string
+  readonly method: string
+  /** What follows /v1, query included, byte for byte; undefined for a target that is not ours to serve. */
+  readonly path: string | undefined
+  /** Names and values in turn, as the client sent them, without what is hop-by-hop, a credential, or meant for us. */
+  readonly headers: readonly string[]
+  readonly body: Buffer | Upload | undefined
+  readonly wishes: Wishes
+  readonly life: Life
+  readonly facts: Facts
+  /** A kept connection has just proved stale: only a new one will do. */
+  readonly fresh: boolean
+  /** Passes an interim answer (1xx) on. */
+  readonly inform: (status: number, headers: Headers) => void
+}
+
+/**
+ * The answer: a head, and a body that flows into one sink. Pushed, not pulled: a Readable per call would cost more
+ * than all layers together. Whoever receives a Reply lets it flow or drops it.
+ */
+export interface Reply {
+  readonly status: number
+  readonly headers: Headers
+  /** False when only the end of the connection ends the body: then its content alone says whether it is whole. */
+  readonly framed: boolean
+  readonly flow: (sink: Sink) => Tap
+  readonly drop: () => void
+}
+
+export type Handler = (call: Call) => Promise<Reply>
+export type Layer = (next: Handler) => Handler
+
+/** Wraps `innermost` so that the first layer written is the first to see a call and the last to see its reply. */
+export function stack(layers: readonly Layer[], innermost: Handler): Handler {
+  return layers.reduceRight((next, layer) => layer(next), innermost)
+}
+
+/** A whole answer of our own. */
+export function localReply(status: number, headers: Headers, body: Buffer): Reply {
+  return {
+    status,
+    headers: { ...headers, 'content-length': String(body.length) },
+    framed: true,
+    flow: (sink) => {
+      sink.data(body)
+      sink.end()
+      return { pause: () => {}, resume: () => {}, close: () => {} }
+    },
+    drop: () => {},
+  }
+}
+
+export const isUpload = (body: Call['body']): body is Upload => body !== undefined && 'flow' in body

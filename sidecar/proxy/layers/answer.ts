@@ -1,0 +1,69 @@
+import { localReply, type Call, type Headers, type Layer, type Reply, type Sink } from '../call.ts'
+import { asSidecarError, kinds, type SidecarError } from '../errors.ts'
+import { anthropicError, errorEvent, openAiError, type ErrorFacts } from '../llm/errorShape.ts'
+import { isAnthropic } from '../llm/operation.ts'
+import { isEventStream } from '../llm/sse.ts'
+
+export interface AnswerOptions {
+  readonly now: () => number
+  /** Hears of every defect of our own, with its stack: the client gets a call id and no more. */
+  readonly defect: (call: Call, err: SidecarError) => void
+}
+
+/** Makes every failure an answer: a head and a body while nothing has been sent, an event inside a stream that has begun. */
+export function answer({ now, defect }: AnswerOptions): Layer {
+  return (next) => async (call) => {
+    try {
+      const reply = await next(call)
+      return isEventStream(reply.headers) ? endingInBand(call, reply, now) : reply
+    } catch (thrown) {
+      const err = asSidecarError(thrown)
+      if (err.kind === 'internal') defect(call, err)
+      return refusal(call, err, now())
+    }
+  }
+}
+
+function refusal(call: Call, err: SidecarError, now: number): Reply {
+  const facts = factsOf(call, err, now)
+  call.facts.error = err.kind
+  const headers: Headers = { 'content-type': 'application/json', 'x-outrider-error': err.kind }
+  if (err.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(err.retryAfterMs / 1_000))
+  // Clients repeat on their own. They are told not to where it cannot help, or where we have already spent more than one attempt.
+  if (kinds[err.kind].permanent || call.facts.attempts > 1) headers['x-should-retry'] = 'false'
+  return localReply(facts.status, headers, Buffer.from(isAnthropic(call.path) ? anthropicError(facts) : openAiError(facts)))
+}
+
+/** The head is out, so an error can only be an event of the stream; it is never followed by the marker of a whole one. */
+function endingInBand(call: Call, reply: Reply, now: () => number): Reply {
+  return {
+    ...reply,
+    flow: (sink) => {
+      const inBand: Sink = {
+        data: sink.data,
+        end: sink.end,
+        fail: (reason) => {
+          call.facts.error = reason.kind
+          if (call.life.cancelled?.kind === 'client_gone') return sink.fail(reason)
+          sink.data(Buffer.from(errorEvent(factsOf(call, reason, now()), isAnthropic(call.path))))
+          sink.end()
+        },
+      }
+      return reply.flow(inBand)
+    },
+  }
+}
+
+function factsOf(call: Call, err: SidecarError, now: number): ErrorFacts {
+  const { status, fault } = kinds[err.kind]
+  const { upstream, attempts, beganMs } = call.facts
+  const afterMs = Math.round(now - beganMs)
+  const who = {
+    client: 'Refused by Outrider (the sidecar)',
+    sidecar: 'Outrider (the sidecar) failed',
+    upstream: `Upstream ${upstream} failed`,
+  }[fault]
+  const tried = attempts === 0 ? 'no attempt was made' : `${attempts} attempt${attempts === 1 ? '' : 's'}`
+  const message = `${who}: ${err.message} (${err.kind}, ${tried}, after ${(afterMs / 1_000).toFixed(1)} s, call ${call.id})`
+  return { kind: err.kind, status, message, fault, call: call.id, upstream, attempts, afterMs }
+}

@@ -1,0 +1,66 @@
+import type { Layer, Reply, Sink } from '../call.ts'
+import type { Alarm, Clock } from '../clock.ts'
+import { SidecarError } from '../errors.ts'
+import { jsonEnd } from '../llm/jsonEnd.ts'
+import { isEventStream } from '../llm/sse.ts'
+
+export interface BodyOptions {
+  readonly clock: Clock
+  readonly idleMs: number
+}
+
+/** Watches answers that are not streams of events: they keep flowing, and are whole when they end. */
+export function body({ clock, idleMs }: BodyOptions): Layer {
+  return (next) => async (call) => {
+    const reply = await next(call)
+    return isEventStream(reply.headers) ? reply : watched(reply, clock, idleMs)
+  }
+}
+
+function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
+  return {
+    ...reply,
+    flow: (sink) => {
+      let alarm: Alarm | undefined
+      let paused = false
+      let over = false
+      const end = reply.framed ? undefined : jsonEnd()
+      const watching: Sink = {
+        data: (bytes) => {
+          if (alarm !== undefined) clock.putOff(alarm, idleMs)
+          end?.feed(bytes)
+          const go = sink.data(bytes)
+          if (!go) paused = true
+          return go
+        },
+        end: (trailers) => {
+          clock.clear(alarm)
+          alarm = undefined
+          over = true
+          if (end === undefined || end.closed()) sink.end(trailers)
+          else sink.fail(new SidecarError('reply_cut', 'the answer has no declared length and ended before its content was whole'))
+        },
+        fail: (reason) => {
+          clock.clear(alarm)
+          over = true
+          sink.fail(reason)
+        },
+      }
+      const tap = reply.flow(watching)
+      const ring = (): void => {
+        // A client that does not read makes the upstream wait, and that silence is not the upstream's.
+        if (paused) alarm = clock.set(idleMs, ring)
+        else tap.close(new SidecarError('idle_timeout', `no byte of the answer for ${idleMs / 1_000} s`))
+      }
+      if (!over) alarm = clock.set(idleMs, ring)
+      return {
+        pause: tap.pause,
+        resume: () => {
+          paused = false
+          tap.resume()
+        },
+        close: tap.close,
+      }
+    },
+  }
+}

@@ -1,0 +1,35 @@
+import { isUpload, type Call, type Layer } from '../call.ts'
+
+/** How an upstream wants its key shown. */
+export interface Scheme {
+  readonly header: string
+  readonly prefix: string
+}
+
+export interface Key {
+  /** The key as it is now; throws a SidecarError `no_credential` when there is none that can be used. */
+  readonly current: () => string
+  /** Looks at once whether the key has changed; undefined when there is none to be had. */
+  readonly refresh: () => Promise<string | undefined>
+}
+
+/**
+ * Puts the upstream's key on. Innermost: no layer above can log, measure or repeat a key it never saw. A 401 makes it look for a new key at
+ * once, and only a key that really changed is worth a second attempt.
+ */
+export function credential({ header, prefix }: Scheme, key: Key | undefined): Layer {
+  if (key === undefined) return (next) => next
+  return (next) => async (call) => {
+    const shown = key.current()
+    const reply = await next(withHeader(call, header, prefix + shown))
+    if (reply.status !== 401 || (isUpload(call.body) && !call.body.untouched())) return reply
+    const renewed = await key.refresh()
+    if (renewed === undefined || renewed === shown) return reply
+    reply.drop()
+    return next(withHeader(call, header, prefix + renewed))
+  }
+}
+
+function withHeader(call: Call, name: string, value: string): Call {
+  return { ...call, headers: [...call.headers, name, value] }
+}

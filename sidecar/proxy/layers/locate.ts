@@ -1,0 +1,27 @@
+import type { Layer } from '../call.ts'
+import { SidecarError } from '../errors.ts'
+import { operationOf } from '../llm/operation.ts'
+
+/** Turns away what is not under /v1, and any path that could climb out of the upstream's base path. */
+export function locate(): Layer {
+  return (next) => (call) => {
+    const { path } = call
+    if (path === undefined) return Promise.reject(new SidecarError('not_found', 'only paths under /v1 are served here'))
+    if (climbs(path)) return Promise.reject(new SidecarError('bad_request', 'the path holds "." or ".." segments, plain or encoded'))
+    call.facts.operation = operationOf(path)
+    return next(call)
+  }
+}
+
+/** Servers decode before they resolve, some of them twice: so the path is looked at as each of them would see it. */
+function climbs(path: string): boolean {
+  const query = path.indexOf('?')
+  let plain = query < 0 ? path : path.slice(0, query)
+  if (!plain.includes('.') && !plain.includes('%')) return false
+  for (let decoded = 0; decoded < 3; decoded++) {
+    if (/(?:^|[/\\])\.{1,2}(?:[/\\;]|$)/.test(plain)) return true
+    if (!plain.includes('%')) return false
+    plain = plain.replace(/%([0-9a-fA-F]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  }
+  return false
+}

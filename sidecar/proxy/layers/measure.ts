@@ -1,0 +1,12 @@
+import type { Call, Layer } from '../call.ts'
+import { onOver } from '../life.ts'
+
+/** Reports each call once, when the client has had its last byte or is gone. */
+export function measure(report: (call: Call) => void): Layer {
+  return (next) => (call) => {
+    onOver(call.life, () => {
+      report(call)
+    })
+    return next(call)
+  }
+}

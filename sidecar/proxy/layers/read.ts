@@ -1,0 +1,161 @@
+import { isUpload, type Call, type Layer, type Sink, type Tap, type Upload } from '../call.ts'
+import { SidecarError } from '../errors.ts'
+import { onCancel, offCancel, onOver } from '../life.ts'
+import { scanBody } from '../llm/body.ts'
+
+/** Bytes that all calls together hold in memory. */
+export interface Held {
+  bytes: number
+  readonly limit: number
+}
+
+export interface ReadOptions {
+  readonly jsonBytes: number
+  readonly uploadBytes: number
+  readonly replayBytes: number
+  readonly held: Held
+}
+
+/**
+ * Keeps the body of a call so that it can be sent again, and reads out of it what the layers below act on. What is too large to keep, or no
+ * JSON, flows through and can be sent once.
+ */
+export function read(options: ReadOptions): Layer {
+  return (next) => async (call) => {
+    const { body } = call
+    if (!isUpload(body)) return next(call)
+    const limit = isJson(call.wishes.contentType) ? options.jsonBytes : options.uploadBytes
+    if (body.length !== undefined && body.length > limit) throw tooLarge(limit)
+    const kept = isJson(call.wishes.contentType) && (body.length ?? 0) <= options.replayBytes
+    if (!kept) return next({ ...call, body: limited(body, limit) })
+    const all = await collect(call, body, limit, options)
+    if (isUpload(all)) return next({ ...call, body: all })
+    const { model, stream } = scanBody(all)
+    call.facts.model = model
+    call.facts.stream = stream
+    return next({ ...call, body: all, headers: stream ? uncompressed(call.headers) : call.headers })
+  }
+}
+
+/** Without a type it may be anything; small requests without one are nearly always JSON sent by hand. */
+const isJson = (type: string): boolean => type === '' || /json|^text\/|x-www-form-urlencoded|^application\/sdp/i.test(type)
+
+const tooLarge = (limit: number): SidecarError =>
+  new SidecarError('body_too_large', `the body is larger than the ${limit} bytes that are allowed for its type`)
+
+/** A compressed stream could not be cut into events. */
+function uncompressed(headers: readonly string[]): readonly string[] {
+  const kept: string[] = []
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] ?? ''
+    if (name.length !== 15 || name.toLowerCase() !== 'accept-encoding') kept.push(name, headers[at + 1] ?? '')
+  }
+  return kept
+}
+
+/** Waits for the whole body; one that outgrows what may be kept comes back as an upload that begins with what was read of it. */
+function collect(call: Call, upload: Upload, limit: number, { replayBytes, held }: ReadOptions): Promise<Buffer | Upload> {
+  return new Promise((give, refuse) => {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    let taken = 0
+    let sink: Sink | undefined
+    const stop = (reason: SidecarError): void => {
+      refuse(reason)
+    }
+    const flowOn = (): void => {
+      offCancel(call.life, stop)
+      tap?.pause()
+      give(
+        limited(
+          continued(
+            upload,
+            chunks,
+            (to) => {
+              sink = to
+            },
+            () => tap,
+          ),
+          limit,
+        ),
+      )
+    }
+    onCancel(call.life, stop)
+    onOver(call.life, () => {
+      held.bytes -= taken
+    })
+    const collecting: Sink = {
+      data: (chunk) => {
+        if (sink !== undefined) return sink.data(chunk)
+        chunks.push(chunk)
+        bytes += chunk.length
+        if (bytes > limit) {
+          refuse(tooLarge(limit))
+          return false
+        }
+        if (bytes > replayBytes) {
+          flowOn()
+          return false
+        }
+        if (held.bytes + chunk.length > held.limit) {
+          refuse(new SidecarError('proxy_overloaded', `calls in flight hold ${held.limit} bytes already`, { retryAfterMs: 1_000 }))
+          return false
+        }
+        taken += chunk.length
+        held.bytes += chunk.length
+        return true
+      },
+      end: () => {
+        if (sink !== undefined) return sink.end()
+        offCancel(call.life, stop)
+        give(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, bytes))
+      },
+      fail: (reason) => {
+        if (sink === undefined) refuse(reason)
+        else sink.fail(reason)
+      },
+    }
+    let tap: Tap | undefined
+    tap = upload.flow(collecting)
+  })
+}
+
+/** The body goes on where collecting stopped. */
+function continued(upload: Upload, chunks: Buffer[], attach: (sink: Sink) => void, tap: () => Tap | undefined): Upload {
+  return {
+    length: upload.length,
+    untouched: () => chunks.length > 0,
+    flow: (sink) => {
+      attach(sink)
+      let go = true
+      for (const chunk of chunks.splice(0)) go = sink.data(chunk) && go
+      if (go) tap()?.resume()
+      return { pause: () => tap()?.pause(), resume: () => tap()?.resume(), close: (reason) => tap()?.close(reason) }
+    },
+  }
+}
+
+/** An upload whose length was not declared is counted as it passes. */
+function limited(upload: Upload, limit: number): Upload {
+  if (upload.length !== undefined) return upload
+  return {
+    length: undefined,
+    untouched: upload.untouched,
+    flow: (sink) => {
+      let bytes = 0
+      const tap: Tap = upload.flow({
+        data: (chunk) => {
+          bytes += chunk.length
+          if (bytes <= limit) return sink.data(chunk)
+          tap.close(tooLarge(limit))
+          return false
+        },
+        end: () => {
+          sink.end()
+        },
+        fail: sink.fail,
+      })
+      return tap
+    },
+  }
+}

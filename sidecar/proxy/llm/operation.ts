@@ -1,0 +1,19 @@
+/** The kinds of call we tell apart, in logs and where a rule differs. */
+export type Operation = 'chat' | 'completions' | 'responses' | 'messages' | 'embeddings' | 'models' | 'other'
+
+const byPath: Readonly<Record<string, Operation>> = {
+  '/chat/completions': 'chat',
+  '/completions': 'completions',
+  '/responses': 'responses',
+  '/messages': 'messages',
+  '/embeddings': 'embeddings',
+  '/models': 'models',
+}
+
+export function operationOf(path: string): Operation {
+  const query = path.indexOf('?')
+  return byPath[query < 0 ? path : path.slice(0, query)] ?? 'other'
+}
+
+/** Anthropic's clients understand only Anthropic's error shape. */
+export const isAnthropic = (path: string | undefined): boolean => path !== undefined && /^\/messages(?:[/?]|$)/.test(path)

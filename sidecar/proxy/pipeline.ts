@@ -1,0 +1,90 @@
+import { stack, type Call, type Handler } from './call.ts'
+import type { Clock } from './clock.ts'
+import type { SidecarError } from './errors.ts'
+import { admit, type Admission } from './layers/admit.ts'
+import { answer } from './layers/answer.ts'
+import { body } from './layers/body.ts'
+import { credential, type Key, type Scheme } from './layers/credential.ts'
+import { deadline } from './layers/deadline.ts'
+import { events } from './layers/events.ts'
+import { identify, type Client } from './layers/identify.ts'
+import { locate } from './layers/locate.ts'
+import { measure } from './layers/measure.ts'
+import { read, type Held } from './layers/read.ts'
+import { stale } from './layers/stale.ts'
+import type { Patience } from './upstream/patience.ts'
+
+export interface Settings {
+  readonly timeouts: { readonly total: number; readonly streamTotal: number; readonly idle: number }
+  readonly limits: { readonly inFlight: number; readonly jsonBody: number; readonly uploadBody: number; readonly replayBody: number }
+  readonly streams: { readonly heartbeat: number; readonly longestEvent: number }
+}
+
+/** What the layers share with the rest of the process. */
+export interface Surroundings {
+  readonly clock: Clock
+  readonly report: (call: Call) => void
+  readonly defect: (call: Call, err: SidecarError) => void
+  readonly admission: Admission
+  readonly held: Held
+  readonly clients: () => readonly Client[] | undefined
+}
+
+/** One upstream, ready to be called. */
+export interface Target {
+  readonly scheme: Scheme
+  readonly key: Key | undefined
+  readonly patience: Patience
+  readonly dispatch: Handler
+}
+
+/**
+ * The way of a call, outermost layer first: a call goes down the list, its reply comes back up.
+ * Each line says why it stands where it stands; move it only with that reason in hand.
+ */
+export function pipeline(settings: Settings, { clock, report, defect, admission, held, clients }: Surroundings, target: Target): Handler {
+  const { timeouts, limits, streams } = settings
+  return stack(
+    [
+      // Above everything: counts and times what the client really got, our own errors too, to the last byte.
+      measure(report),
+      // The only catch. Below measure, so that measure sees the status that the client sees.
+      answer({ now: clock.now, defect }),
+      // Above everything that waits, and above the shedding: a call that is turned away needs no slot.
+      locate(),
+      // Before any work is done and before a byte of the body is read: a stranger costs one hash.
+      identify(clients),
+      // Sheds before work is done. A slot is held until the reply's last byte, not until its head.
+      admit(limits.inFlight, admission),
+      // Below admit, so that a shed call sets no alarm; above everything else that waits.
+      deadline({ clock, totalMs: timeouts.total, streamTotalMs: timeouts.streamTotal }),
+      // Above every layer that may send a call again, or asks what it is: here its body becomes known.
+      read({ jsonBytes: limits.jsonBody, uploadBytes: limits.uploadBody, replayBytes: limits.replayBody, held }),
+    ],
+    attempts(settings, clock, target),
+  )
+}
+
+/** The part of the way that exists once per upstream, because its state does. */
+function attempts({ timeouts, streams }: Settings, clock: Clock, { scheme, key, patience, dispatch }: Target): Handler {
+  return stack(
+    [
+      // Above what may repeat an attempt: the wait for the first event is one wait, however often it was begun.
+      events({
+        clock,
+        firstEventMs: patience.current,
+        observeFirstEvent: patience.observe,
+        idleMs: timeouts.idle,
+        heartbeatMs: streams.heartbeat,
+        longestEventBytes: streams.longestEvent,
+      }),
+      // The same watch for answers that are no streams. Beside events: each leaves the other's replies alone.
+      body({ clock, idleMs: timeouts.idle }),
+      // A kept connection that proved dead is no failure of the attempt, and nobody above hears of it.
+      stale(),
+      // Innermost: no layer above can log, measure or repeat a key it never saw.
+      credential(scheme, key),
+    ],
+    dispatch,
+  )
+}

@@ -1,0 +1,136 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { SidecarError } from '../errors.ts'
+import { refuseRaw } from './refuseRaw.ts'
+
+export interface ListenerOptions {
+  /** `localhost` stands for both loopback addresses. */
+  readonly host: string
+  readonly port: number
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
+  readonly headerBytes: number
+  readonly headerLines: number
+  readonly clientHeadMs: number
+  readonly keepAliveMs: number
+  readonly onCall: RequestListener
+  readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Hears of requests that never became calls. */
+  readonly onRefused: (err: SidecarError) => void
+}
+
+export interface Listener {
+  readonly port: number
+  readonly addresses: readonly string[]
+  readonly setTls: (tls: { cert: string; key: string }) => void
+  /** Why a connection's bytes stopped being HTTP. */
+  readonly broken: (req: IncomingMessage) => SidecarError | undefined
+  readonly stopListening: () => void
+  readonly closeIdle: () => void
+  readonly closeAll: () => void
+}
+
+/**
+ * Listens where the app calls. One server an address, since a server of node:http listens once and a bare net.Server in front of it would
+ * never close clients that send a byte a second.
+ */
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const broken = new WeakMap<Socket, SidecarError>()
+  const hosts = options.host === 'localhost' ? ['127.0.0.1', '::1'] : [options.host]
+  const servers: Server[] = []
+  let { port } = options
+  for (const host of hosts) {
+    const server = serverFor(options, broken)
+    try {
+      await opened(server, host, port)
+    } catch (err) {
+      // A pod without IPv6 is no error, nor is one without IPv4, as long as one of them works.
+      if (hosts.length > 1 && isMissingFamily(err)) continue
+      for (const one of servers) one.close()
+      throw err
+    }
+    servers.push(server)
+    port = (server.address() as AddressInfo).port
+  }
+  if (servers.length === 0) throw new Error('neither 127.0.0.1 nor ::1 can be listened on')
+  return {
+    port,
+    addresses: servers.map((server) => {
+      const { address, family } = server.address() as AddressInfo
+      return `${family === 'IPv6' ? `[${address}]` : address}:${port}`
+    }),
+    setTls: (tls) => {
+      for (const server of servers) if ('setSecureContext' in server) (server as import('node:https').Server).setSecureContext(tls)
+    },
+    broken: (req) => broken.get(req.socket),
+    stopListening: () => {
+      for (const server of servers) server.close()
+    },
+    closeIdle: () => {
+      for (const server of servers) server.closeIdleConnections()
+    },
+    closeAll: () => {
+      for (const server of servers) server.closeAllConnections()
+    },
+  }
+}
+
+function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarError>): Server {
+  const settings: ServerOptions = {
+    headersTimeout: options.clientHeadMs,
+    // A body has a bound on silence instead: 512 MB over a slow line is no fault.
+    requestTimeout: 0,
+    keepAliveTimeout: options.keepAliveMs,
+    keepAliveTimeoutBuffer: 1_000,
+    connectionsCheckingInterval: Math.max(100, Math.min(5_000, options.clientHeadMs / 4)),
+    maxHeaderSize: options.headerBytes,
+    noDelay: true,
+    // Only a WebSocket is an upgrade; Java's default client offers h2c with every POST, and would lose its body.
+    shouldUpgradeCallback: (req: IncomingMessage) => req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket',
+  }
+  const server = options.tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...options.tls })
+  server.maxHeadersCount = options.headerLines
+  server.on('request', options.onCall)
+  // The same path as any call: whoever asks before sending gets `100 Continue` when its body is wanted.
+  server.on('checkContinue', options.onCall)
+  server.on('checkExpectation', (_req, res) => {
+    options.onRefused(refuseRaw(res.socket as Socket, new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')))
+  })
+  server.on('upgrade', options.onUpgrade)
+  server.on('connect', (_req, socket) => {
+    options.onRefused(refuseRaw(socket, new SidecarError('bad_request', 'this is no forward proxy: CONNECT is not served')))
+  })
+  server.on('clientError', (err: NodeJS.ErrnoException, socket) => {
+    const failure = shapeError(err)
+    if (failure === undefined) return socket.destroy()
+    broken.set(socket as Socket, failure)
+    options.onRefused(refuseRaw(socket, failure))
+  })
+  return server
+}
+
+/** Undefined for a client that merely left. */
+function shapeError(err: NodeJS.ErrnoException): SidecarError | undefined {
+  if (err.code === 'HPE_HEADER_OVERFLOW') return new SidecarError('header_too_large', 'the header is larger than allowed')
+  if (err.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new SidecarError('client_timeout', 'the header was not whole in time')
+  if (err.code?.startsWith('HPE_') !== true || err.code === 'HPE_INVALID_EOF_STATE') return undefined
+  return new SidecarError('bad_request', `the request is not valid HTTP (${err.message.replace(/^Parse Error: /, '')})`, { cause: err })
+}
+
+function opened(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((done, refuse) => {
+    server.once('error', refuse)
+    server.listen({ host, port, ipv6Only: host === '::1' }, () => {
+      server.off('error', refuse)
+      // Running out of file descriptors must not end the process; the calls in flight go on and the next ones wait.
+      server.on('error', () => {})
+      done()
+    })
+  })
+}
+
+function isMissingFamily(err: unknown): boolean {
+  const { code } = err as NodeJS.ErrnoException
+  return code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT'
+}

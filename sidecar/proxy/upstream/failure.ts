@@ -1,0 +1,36 @@
+import { SidecarError } from '../errors.ts'
+
+/** How far an attempt had come when its connection failed. */
+export interface Stage {
+  /** The head of the answer was in. */
+  readonly headed: boolean
+  /** At least one byte of an answer was in. */
+  readonly started: boolean
+  /** The connection had carried an earlier call, and nothing came for this one. */
+  readonly reused: boolean
+  readonly sinceSentMs: number
+}
+
+/** An upstream that closed a kept connection does so at once; one that took a second may have worked on the call. */
+const staleWithinMs = 1_000
+
+/** The one place that knows undici's errors. */
+export function failureOf(err: Error & { code?: string }, { headed, started, reused, sinceSentMs }: Stage): SidecarError {
+  if (err instanceof SidecarError) return err
+  const why = err.code ?? err.message
+  if (headed) return new SidecarError('reply_cut', `the answer broke off before its end (${why})`, { cause: err })
+  if (isNonsense(err)) return new SidecarError('bad_reply', `the answer is not HTTP that can be used (${why})`, { cause: err })
+  if (err.code === 'UND_ERR_INVALID_ARG' || err.code === 'UND_ERR_NOT_SUPPORTED') {
+    return new SidecarError('bad_request', `the request cannot be passed on (${err.message})`, { cause: err })
+  }
+  if (reused && sinceSentMs < staleWithinMs) {
+    return new SidecarError('stale_connection', 'the upstream had closed a kept connection', { cause: err })
+  }
+  const begun = started ? 'in the middle of the head of its answer' : 'without an answer'
+  return new SidecarError('no_reply', `the connection closed ${begun} (${why})`, { cause: err })
+}
+
+function isNonsense(err: Error & { code?: string }): boolean {
+  if (err.name === 'HTTPParserError' || err.code === 'UND_ERR_HEADERS_OVERFLOW') return true
+  return err.code === 'UND_ERR_SOCKET' && /^bad /.test(err.message)
+}

@@ -1,0 +1,80 @@
+import type { Config, Upstream } from '../../config/config.ts'
+import type { Clock } from '../clock.ts'
+import type { Scheme } from '../layers/credential.ts'
+import type { Credential } from '../credentials.ts'
+import type { Target } from '../pipeline.ts'
+import { connector, type Connector, type Place } from './connector.ts'
+import { dispatch } from './dispatch.ts'
+import { egressFor } from './egressFor.ts'
+import { names } from './names.ts'
+import { adaptivePatience, fixedPatience } from './patience.ts'
+import { pool, type Pool } from './pool.ts'
+import { openTrust } from './trust.ts'
+
+export interface OpenTarget extends Target {
+  readonly name: string
+  readonly url: URL
+  readonly base: { readonly path: string; readonly query: string }
+  readonly pool: Pool
+  /** For what must not become HTTP/2. */
+  readonly plainConnector: Connector
+  readonly close: () => void
+}
+
+/** Everything that exists once per upstream. */
+export function openTarget(
+  upstream: Upstream,
+  { network, timeouts, limits }: Config,
+  key: Credential | undefined,
+  clock: Clock,
+  say: (level: 'info' | 'error', message: string) => void,
+): OpenTarget {
+  const url = new URL(upstream.url)
+  const secure = url.protocol === 'https:'
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const trust = openTrust(
+    { cas: [network.ca, upstream.tls?.ca].filter((path) => path !== undefined), cert: upstream.tls?.cert, key: upstream.tls?.key },
+    say,
+  )
+  const aliases = network.hostAliases ?? {}
+  const known = names({ now: clock.now, cacheMs: network.dnsCache, aliases })
+  const placeFor = (http2: boolean): Place => ({
+    host,
+    port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
+    tls: secure ? { serverName: upstream.tls?.serverName ?? host, context: trust.context, http2 } : undefined,
+    addresses: upstream.addresses,
+    egress: egressFor(url, upstream.proxy, network),
+  })
+  const dialler = (http2: boolean): Connector => connector({ place: placeFor(http2), names: known, clock, timeoutMs: timeouts.connect })
+  const connections = pool({
+    origin: url.origin,
+    connector: dialler(upstream.http2),
+    clock,
+    connections: upstream.connections,
+    waitMs: timeouts.pool,
+    idleMs: timeouts.upstreamIdle,
+    // What an upstream may send as its header; a few proxies add a great deal to it.
+    headerBytes: 64 * 1024,
+  })
+  const base = { path: url.pathname.replace(/\/$/, ''), query: url.search.slice(1) }
+  return {
+    name: upstream.name,
+    url,
+    base,
+    pool: connections,
+    plainConnector: dialler(false),
+    scheme: schemeOf(upstream.auth),
+    key,
+    patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
+    dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
+    close: () => {
+      connections.close()
+      trust.close()
+    },
+  }
+}
+
+function schemeOf(auth: Upstream['auth']): Scheme {
+  if (typeof auth === 'object') return { header: auth.header, prefix: auth.prefix ?? '' }
+  return auth === 'bearer' ? { header: 'authorization', prefix: 'Bearer ' } : { header: auth, prefix: '' }
+}

@@ -1,0 +1,87 @@
+import { strict as assert } from 'node:assert'
+import { test } from 'node:test'
+import { parseClients, parseConfig } from '../../sidecar/config/config.ts'
+import { refusalOf, withSettings, withUpstream } from './refusal.ts'
+
+const clients = [{ name: 'app', sha256: 'A'.repeat(64) }]
+
+test('a port that others reach is refused without clients: it would be an open relay for the key', async () => {
+  for (const host of ['0.0.0.0', '::', '10.0.0.5', 'localhost.example', '127.example', '128.0.0.1']) {
+    assert.deepEqual(await refusalOf(withSettings({ listen: { host } })), [
+      'listen.host: is not the loopback, and there are neither clients nor clientsFile: a port that adds a key, without authentication, is an open relay for the key',
+    ])
+  }
+})
+
+test('the loopback needs no clients', async () => {
+  for (const host of ['localhost', '127.0.0.1', '127.8.9.1', '::1']) await parseConfig(withSettings({ listen: { host } }), 'x')
+})
+
+test('a port that others reach is taken with clients, or with a file of them', async () => {
+  await parseConfig(withSettings({ listen: { host: '0.0.0.0' }, clients }), 'x')
+  await parseConfig(withSettings({ listen: { host: '0.0.0.0' }, clientsFile: '/etc/clients.yaml' }), 'x')
+})
+
+test('the open relay is found even if other parts of the config are wrong', async () => {
+  const lines = await refusalOf('{"listen":{"host":"::","prot":1}}')
+  assert(lines.some((line) => line.startsWith('listen.host: is not the loopback')))
+  assert(lines.some((line) => line.startsWith('listen.prot: unknown key')))
+})
+
+test('a credential that is not declared is named beside those that are', async () => {
+  const text = withUpstream({ credential: 'holyshep' }, { credentials: { holysheep: { env: 'A' }, other: { env: 'B' } } })
+  assert.deepEqual(await refusalOf(text), [
+    'upstreams[0].credential: must be a name declared in credentials, not "holyshep"; did you mean "holysheep"? declared: holysheep, other',
+  ])
+  assert.deepEqual(await refusalOf(withUpstream({ credential: 'a' })), [
+    'upstreams[0].credential: must be a name declared in credentials, not "a"; nothing is declared there',
+  ])
+})
+
+test('a client certificate needs its key, and the key its certificate', async () => {
+  assert.deepEqual(await refusalOf(withUpstream({ tls: { cert: 'a.pem' } })), ['upstreams[0].tls.cert: needs key beside it'])
+  assert.deepEqual(await refusalOf(withUpstream({ tls: { key: 'a.pem' } })), ['upstreams[0].tls.key: needs cert beside it'])
+  await parseConfig(withUpstream({ tls: { cert: 'a.pem', key: 'b.pem' } }), 'x')
+})
+
+test('two upstreams are refused by this version', async () => {
+  const upstream = { name: 'a', url: 'https://a.example' }
+  assert.deepEqual(await refusalOf(withSettings({ upstreams: [upstream, upstream] })), [
+    'upstreams: names more than one upstream: this version supports one',
+  ])
+})
+
+test('the two listeners cannot share a port, except any free one', async () => {
+  assert.deepEqual(await refusalOf(withSettings({ listen: { port: 9090 } })), [
+    'admin.port: is the port of listen too: they are two listeners',
+  ])
+  await parseConfig(withSettings({ listen: { port: 0 }, admin: { port: 0 } }), 'x')
+  await parseConfig(withSettings({ listen: { port: 9090 }, admin: { host: '10.0.0.5' } }), 'x')
+})
+
+test('a key written into the config is taken with a warning, which does not show it', async () => {
+  const { config, warnings } = await parseConfig(withUpstream({ credential: 'k' }, { credentials: { k: { value: 'sesame' } } }), 'x')
+  assert.deepEqual(config.credentials, { k: { value: 'sesame' } })
+  assert.deepEqual(warnings, ['x credentials.k.value: is for trials: whoever reads the config has the key; use file or env'])
+})
+
+test('a key that would travel unencrypted, and one that nobody uses, are warned of', async () => {
+  const credentials = { k: { env: 'A' }, spare: { env: 'B' } }
+  const { warnings } = await parseConfig(withUpstream({ url: 'http://a.example', credential: 'k' }, { credentials }), 'x')
+  assert.deepEqual(warnings, ['x upstreams[0].url: is http: the key travels unencrypted', 'x credentials.spare: is used by no upstream'])
+  const local = await parseConfig(withUpstream({ url: 'http://[::1]:8000', credential: 'k' }, { credentials: { k: { env: 'A' } } }), 'x')
+  assert.deepEqual(local.warnings, [])
+})
+
+test('a file of clients is the list that stands under clients', async () => {
+  assert.deepEqual(await parseClients(`- name: app\n  sha256: ${'A'.repeat(64)}\n`, 'clients.yaml'), [
+    { name: 'app', sha256: 'a'.repeat(64) },
+  ])
+  assert.deepEqual(await parseClients(JSON.stringify(clients), 'clients.json'), [{ name: 'app', sha256: 'a'.repeat(64) }])
+})
+
+test('a file of clients is refused with the same words', async () => {
+  assert.deepEqual(await refusalOf('- name: a', parseClients), [':1:3 [0].sha256: is missing'])
+  assert.deepEqual(await refusalOf('app: 1', parseClients), [':1:1: must be a list of clients, not a mapping'])
+  assert.deepEqual(await refusalOf(JSON.stringify([...clients, ...clients]), parseClients), ['[1].name: is the name of another client too'])
+})

@@ -1,0 +1,110 @@
+import { strict as assert } from 'node:assert'
+import { test } from 'node:test'
+import { parseConfig } from '../../sidecar/config/config.ts'
+import { withSettings, withUpstream } from './refusal.ts'
+
+test('a small file does the small job: every default is filled in', async () => {
+  const { config, warnings } = await parseConfig(
+    `
+upstreams:
+  - name: holysheep
+    url: https://api.holysheep.ai/v1
+    credential: holysheep
+credentials:
+  holysheep: { env: HOLYSHEEP_API_KEY }
+`,
+    'outrider.yaml',
+  )
+  assert.deepEqual(warnings, [])
+  assert.deepEqual(config, {
+    listen: { host: 'localhost', port: 8080 },
+    admin: { host: '::', port: 9090 },
+    upstreams: [
+      {
+        name: 'holysheep',
+        url: 'https://api.holysheep.ai/v1',
+        credential: 'holysheep',
+        auth: 'bearer',
+        connections: 1000,
+        http2: false,
+      },
+    ],
+    credentials: { holysheep: { env: 'HOLYSHEEP_API_KEY' } },
+    timeouts: {
+      pool: 30_000,
+      connect: 10_000,
+      write: 10_000,
+      firstEvent: 'adaptive',
+      idle: 60_000,
+      total: 600_000,
+      streamTotal: 3_600_000,
+      clientHead: 20_000,
+      clientBody: 60_000,
+      keepAlive: 75_000,
+      upstreamIdle: 4000,
+    },
+    limits: {
+      jsonBody: 50_000_000,
+      uploadBody: 512_000_000,
+      replayBody: 33_554_432,
+      memory: { share: 0.4 },
+      inFlight: 1000,
+      header: 16_384,
+      headers: 100,
+    },
+    streams: { heartbeat: 15_000, longestEvent: 8_388_608 },
+    network: { dnsCache: 300_000 },
+    drain: { grace: 30_000, idleExit: 1000 },
+    log: { level: 'info' },
+  })
+})
+
+test('JSON and YAML of one config are the same config', async () => {
+  const json = await parseConfig(withSettings({ timeouts: { total: '5m' } }), 'profile')
+  const yaml = await parseConfig('upstreams: [{ name: sheep, url: "https://api.example/v1" }]\ntimeouts: { total: 5m }', 'file')
+  assert.deepEqual(json, yaml)
+})
+
+test('a JSON text may start with a byte order mark', async () => {
+  const { config } = await parseConfig(`\uFEFF${withSettings()}`, 'x')
+  assert.equal(config.listen.port, 8080)
+})
+
+test('firstEvent is adaptive or a duration', async () => {
+  const { config } = await parseConfig(withSettings({ timeouts: { firstEvent: '90s' } }), 'x')
+  assert.equal(config.timeouts.firstEvent, 90_000)
+})
+
+test('a heartbeat that is off is 0', async () => {
+  const { config } = await parseConfig(withSettings({ streams: { heartbeat: 'off' } }), 'x')
+  assert.equal(config.streams.heartbeat, 0)
+})
+
+test('memory is a share or a size', async () => {
+  const share = await parseConfig(withSettings({ limits: { memory: '25%' } }), 'x')
+  const size = await parseConfig(withSettings({ limits: { memory: '256MiB' } }), 'x')
+  assert.deepEqual([share.config.limits.memory, size.config.limits.memory], [{ share: 0.25 }, { bytes: 268_435_456 }])
+})
+
+test('a key can go into any header, with anything before it', async () => {
+  const { config } = await parseConfig(withUpstream({ auth: { header: 'x-key', prefix: 'Key ' } }), 'x')
+  assert.deepEqual(config.upstreams[0]?.auth, { header: 'x-key', prefix: 'Key ' })
+})
+
+test('an upstream url may have a port, a path and a query', async () => {
+  const url = 'https://one.example:8443/openai?api-version=2026-01-01'
+  const { config } = await parseConfig(withUpstream({ url }), 'x')
+  assert.equal(config.upstreams[0]?.url, url)
+})
+
+test('every way to write a host of noProxy is taken', async () => {
+  const noProxy = ['localhost', '.svc', '*.cluster.local', '10.0.0.0/8', 'fd00::/8', 'api.example:443', '[::1]:80', '*']
+  const { config } = await parseConfig(withSettings({ network: { noProxy } }), 'x')
+  assert.deepEqual(config.network.noProxy, noProxy)
+})
+
+test('a config cannot be changed by who reads it', async () => {
+  const { config } = await parseConfig(withSettings(), 'x')
+  assert.throws(() => Object.assign(config.timeouts, { total: 1 }), TypeError)
+  assert.throws(() => Object.assign(config.upstreams[0] ?? {}, { url: '' }), TypeError)
+})

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { PassThrough } from 'node:stream'
+import { test, type TestContext } from 'node:test'
+import { promisify } from 'node:util'
+import { parseConfig, type Config } from '../../sidecar/config/config.ts'
+import { demo } from '../../sidecar/demo/demo.ts'
+
+/** Runs the demo with the least that can pass for a proxy: it adds the key. */
+async function run(t: TestContext, port: number) {
+  const out = new PassThrough()
+  let text = ''
+  out.on('data', (chunk) => (text += String(chunk)))
+  const configs: Config[] = []
+  const startProxy = async (configText: string) => {
+    const { config } = await parseConfig(configText, 'demo')
+    configs.push(config)
+    const [upstream] = config.upstreams
+    const credential = config.credentials['demo']
+    assert.ok(upstream && credential && 'value' in credential)
+    const keys = { authorization: `Bearer ${credential.value}`, 'x-api-key': String(credential.value) }
+    const server = createServer((req, res) => {
+      void req.toArray().then(async (chunks: Buffer[]) => {
+        const { method = 'GET', headers } = req
+        const version = headers['anthropic-version']
+        const body = method === 'GET' ? {} : { body: Buffer.concat(chunks) }
+        const more = typeof version === 'string' ? { 'anthropic-version': version } : {}
+        const reply = await fetch(new URL(req.url ?? '', upstream.url), { method, ...body, headers: { ...keys, ...more } })
+        res.writeHead(reply.status).end(await reply.text())
+      })
+    })
+    server.listen(config.listen.port, '127.0.0.1')
+    await once(server, 'listening')
+    return {
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      async close() {
+        server.closeAllConnections()
+        server.close()
+        await once(server, 'close')
+      },
+    }
+  }
+  const running = await demo({ port, out, startProxy, pace: { firstTokenMs: 0, tokenMs: 0 } })
+  t.after(running.close)
+  const [config] = configs
+  assert.ok(config)
+  return { text, config }
+}
+
+test('the banner fits a terminal, shows no key, and says that none is needed', async (t) => {
+  const { text, config } = await run(t, 0)
+  for (const line of text.split('\n')) assert.ok(line.length <= 80, line)
+  assert.match(text, /the app needs no key/)
+  assert.ok(!text.includes('sk-demo') && !text.includes('\u001B') && !text.includes('taken'))
+  assert.match(text, new RegExp(`http://localhost:${config.listen.port}/v1\n`))
+  assert.match(text, new RegExp(`http://localhost:${config.admin.port}/readyz\n`))
+})
+
+test('every line of the banner can be pasted', async (t) => {
+  const { text, config } = await run(t, 0)
+  // A command goes on as long as its lines are indented deeper than its first.
+  const commands = text.match(/^ {2}curl .*(\n {4}.*)*/gm) ?? []
+  const calls = commands.filter((command) => !command.includes(`:${config.admin.port}/`))
+  assert.deepEqual([commands.length, calls.length], [7, 5])
+  for (const command of calls) {
+    const { stdout } = await promisify(execFile)('sh', ['-c', `${command} --fail --silent`])
+    assert.match(stdout, command.includes('"stream":true') ? /data: \[DONE\]\n\n$/ : /^\{.*\}$/)
+  }
+})
+
+test('a taken port is said and a free one used', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  t.after(() => other.close())
+  const { port } = other.address() as AddressInfo
+  const { text, config } = await run(t, port)
+  assert.match(text, new RegExp(`Port ${port} is taken, so a free one is used\\.`))
+  assert.notEqual(config.listen.port, port)
+})
+
+test('a proxy that does not start takes the provider with it', async () => {
+  const startProxy = () => Promise.reject(new Error('no proxy today'))
+  await assert.rejects(demo({ port: 0, out: new PassThrough(), startProxy }), /no proxy today/)
+})
