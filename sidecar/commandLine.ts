@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import packageJson from '../package.json' with { type: 'json' }
+import { optionsOf, proposal, UsageError } from './commandOptions.ts'
 import { ConfigRefused } from './config/refused.ts'
 
 /** What the process ends with; the same for every command. */
@@ -7,56 +7,83 @@ export const exitCodes = { ok: 0, failed: 1, usage: 2, configRefused: 64 } as co
 
 type Env = Readonly<Record<string, string | undefined>>
 
+interface Command {
+  readonly usage: string
+  readonly run: (args: readonly string[], env: Env) => Promise<number>
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  proxy: {
+    usage: `Usage: outrider proxy --config FILE
+
+Serves calls as the config says, until it is told to stop: SIGTERM or SIGINT finishes
+what is in flight, a second one ends at once.
+
+  --config FILE   the config, YAML or JSON
+  --help          this text
+`,
+    run: proxyCommand,
+  },
+  demo: {
+    usage: `Usage: outrider demo [--port PORT]
+
+Runs the proxy in front of a fake provider, and shows calls to paste.
+
+  --port PORT     where to listen; 8080 unless given, 0 for any free port
+  --help          this text
+`,
+    run: demoCommand,
+  },
+}
+
 const usage = `Usage: outrider COMMAND [OPTIONS]
 
   proxy --config FILE     serve calls as the config says
   demo [--port PORT]      the proxy in front of a fake provider, to try it out
 
-  --help                  this text
+  COMMAND --help          more about one command
   --version               the version
 `
 
 /** Runs one command and resolves with the exit code of the process. */
 export async function commandLine(args: readonly string[], env: Env): Promise<number> {
-  const [command, ...rest] = args
+  const [name, ...rest] = args
+  if (name === undefined) return complain(exitCodes.usage, usage)
+  if (name === '--version' || name === '-v') return say(`outrider ${packageJson.version}`)
+  if (name === '--help' || name === '-h' || name === 'help') return say(usage)
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (command === undefined) {
+    return complain(exitCodes.usage, `There is no command "${name}".${proposal(name, Object.keys(commands))}\n\n${usage}`)
+  }
   try {
-    switch (command) {
-      case 'proxy':
-        return await proxyCommand(rest, env)
-      case 'demo':
-        return await demoCommand(rest, env)
-      case '--version':
-        return say(`outrider ${packageJson.version}`)
-      case '--help':
-      case 'help':
-        return say(usage)
-      default:
-        return complain(exitCodes.usage, command === undefined ? usage : `There is no command "${command}".\n\n${usage}`)
-    }
+    if (rest.includes('--help') || rest.includes('-h')) return say(command.usage)
+    return await command.run(rest, env)
   } catch (err) {
-    return failure(err)
+    return failure(err, command)
   }
 }
 
 async function proxyCommand(args: readonly string[], env: Env): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { config: { type: 'string' }, help: { type: 'boolean' } } })
-  if (values.help === true) return say(usage)
-  if (values.config === undefined) return complain(exitCodes.usage, 'proxy needs a config: outrider proxy --config FILE')
+  const { config: file } = optionsOf('proxy', args, { config: 'string' })
+  if (file === undefined) throw new UsageError('proxy needs a config: --config FILE.')
+  const told = untilTold()
   const { loadConfig } = await import('./config/config.ts')
   const { startProxy } = await import('./proxy/proxy.ts')
-  const { config, warnings } = await loadConfig(values.config)
+  const { config, warnings } = await loadConfig(file)
   const proxy = await startProxy({ config, warnings, env })
-  await untilTold(() => proxy.drain())
-  return exitCodes.ok
+  process.on('uncaughtExceptionMonitor', proxy.lastWords)
+  await told
+  await proxy.drain()
+  return leaving()
 }
 
 async function demoCommand(args: readonly string[], env: Env): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { port: { type: 'string' }, help: { type: 'boolean' } } })
-  if (values.help === true) return say(usage)
-  const port = values.port === undefined ? undefined : Number(values.port)
+  const { port: written } = optionsOf('demo', args, { port: 'string' })
+  const port = written === undefined ? undefined : Number(written)
   if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    return complain(exitCodes.usage, `--port must be a number from 0 to 65535, not "${values.port}"`)
+    throw new UsageError(`--port must be a number from 0 to 65535, not "${written}".`)
   }
+  const told = untilTold()
   const { demo } = await import('./demo/demo.ts')
   const { parseConfig } = await import('./config/config.ts')
   const { startProxy } = await import('./proxy/proxy.ts')
@@ -69,25 +96,32 @@ async function demoCommand(args: readonly string[], env: Env): Promise<number> {
       return { url: `http://localhost:${proxy.port}`, close: proxy.close }
     },
   })
-  await untilTold(() => running.close())
-  return exitCodes.ok
+  await told
+  await running.close()
+  return leaving()
 }
 
-/** Ends in order at the first signal and at once at the second. */
-function untilTold(stop: () => Promise<void>): Promise<void> {
-  return new Promise((done, fail) => {
+/**
+ * Resolves at the first order to stop and ends the process at the second. To be called before anything is started: the first process of a
+ * container gets no signal that it does not listen for.
+ */
+function untilTold(): Promise<void> {
+  return new Promise((resolve) => {
     let told = false
     const onSignal = (): void => {
       if (told) process.exit(exitCodes.ok)
       told = true
-      stop().then(done, fail)
+      resolve()
     }
     process.on('SIGTERM', onSignal)
     process.on('SIGINT', onSignal)
-  }).then(() => {
-    // Whatever still holds the event loop is of no use to anybody now.
-    setTimeout(() => process.exit(exitCodes.ok), 200).unref()
   })
+}
+
+/** Whatever still holds the event loop is of no use to anybody now: log lines, for one, that nobody takes. */
+function leaving(): number {
+  setTimeout(() => process.exit(exitCodes.ok), 200).unref()
+  return exitCodes.ok
 }
 
 function say(text: string): number {
@@ -100,17 +134,8 @@ function complain(code: number, text: string): number {
   return code
 }
 
-function failure(err: unknown): number {
+function failure(err: unknown, command: Command): number {
+  if (err instanceof UsageError) return complain(exitCodes.usage, `${err.message}\n\n${command.usage}`)
   if (err instanceof ConfigRefused) return complain(exitCodes.configRefused, `The config is refused:\n${err.message}`)
-  const { code, message, port } = err as NodeJS.ErrnoException & { port?: number }
-  if (code?.startsWith('ERR_PARSE_ARGS') === true) return complain(exitCodes.usage, `${message}\n\n${usage}`)
-  if (code === 'EADDRINUSE') {
-    return complain(
-      exitCodes.failed,
-      `Port ${port} is taken by another program; choose another with listen.port or admin.port in the config.`,
-    )
-  }
-  if (code === 'EACCES' && port !== undefined)
-    return complain(exitCodes.failed, `Port ${port} may not be used without privileges; choose one above 1023.`)
-  return complain(exitCodes.failed, `Outrider could not start: ${message}`)
+  return complain(exitCodes.failed, `Outrider could not start: ${err instanceof Error ? err.message : String(err)}`)
 }

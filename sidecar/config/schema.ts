@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memoryBound, name, size } from './kinds.ts'
 import { admin, clientsSchema, listen } from './listenerSettings.ts'
@@ -111,11 +112,20 @@ const streams = mapping({
 })
 
 const noProxyEntry = 'must be a host, a .suffix, an IP address, a CIDR block, a host:port or *'
+function isNoBlockOrGood(entry: string): boolean {
+  if (!entry.includes('/')) return true
+  const [, net = '', bits] = /^\[?([^[\]/]*)\]?\/(\d{1,3})$/.exec(entry) ?? []
+  return isIP(net) !== 0 && Number(bits) <= (isIP(net) === 6 ? 128 : 32)
+}
+
 const network = mapping({
   httpsProxy: optional(httpUrl, { help: 'HTTP proxy for upstreams with https.' }),
   httpProxy: optional(httpUrl, { help: 'HTTP proxy for upstreams with http.' }),
   noProxy: optional(
-    v.array(v.pipe(v.string(noProxyEntry), v.regex(/^(?:\*|\*?\.?[\w[\]][\w.:[\]/-]*)$/, noProxyEntry)), 'must be a list of hosts'),
+    v.array(
+      v.pipe(v.string(noProxyEntry), v.regex(/^(?:\*|\*?\.?[\w[\]:][\w.:[\]/-]*)$/, noProxyEntry), v.check(isNoBlockOrGood, noProxyEntry)),
+      'must be a list of hosts',
+    ),
     {
       help: 'Where to connect directly: hosts, .suffixes, CIDR blocks, host:port, or * for everywhere.',
     },

@@ -1,53 +1,71 @@
-import type { Call } from '../proxy/call.ts'
+import type { Call, Facts } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
+import type { Level } from './log.ts'
+import { statusOf } from './statusOf.ts'
 
 export interface AccessLogOptions {
   readonly now: () => number
   readonly write: (lines: string) => void
+  readonly level: Level
 }
 
 /**
  * One JSON line a call, never a key, a query or a word of a prompt. Built by hand, since the general way costs ten times as much, and
  * written once a turn of the event loop: a timer would be one more wake-up for a sidecar that is idle most of the time.
+ * Undefined where the level lets no such line through.
  */
-export function accessLog({ now, write }: AccessLogOptions): (call: Call) => void {
+export function accessLog({ now, write, level }: AccessLogOptions): ((call: Call) => void) | undefined {
+  if (level === 'error' || level === 'fatal' || level === 'silent') return undefined
+  const failuresOnly = level === 'warn'
   let lines = ''
   const flush = (): void => {
-    write(lines)
+    const all = lines
     lines = ''
+    write(all)
   }
   return (call) => {
+    const status = statusOf(call.facts)
+    const failed = call.facts.error !== undefined || status >= 400
+    if (failuresOnly && !failed) return
     if (lines === '') setImmediate(flush)
-    lines += line(call, now())
+    lines += line(call, status, failed, now())
   }
 }
 
-function line({ id, method, path, facts }: Call, now: number): string {
+function line({ id, method, path, facts }: Call, status: number, failed: boolean, now: number): string {
   const { beganMs, error, attempts } = facts
-  const failed = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
+  const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
   const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
   const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
   const upstream = attempts === 0 ? '' : `,"upstream":"${facts.upstream}"`
   return (
-    `{"level":"${error === undefined ? 'info' : 'warn'}","time":"${timestamp()}","msg":"call","call":"${id}"${client},"method":"${method}"` +
+    `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}"${client},"method":"${method}"` +
     `,"path":${text(withoutQuery(path))},"operation":"${facts.operation}"${model},"stream":${facts.stream}${upstream}` +
-    `,"attempts":${attempts},"status":${facts.status}${failed},"end":"${endOf(facts)}"` +
-    `,"connect_ms":${since(beganMs, facts.connectedMs)},"head_ms":${since(beganMs, facts.headMs)}` +
+    `,"attempts":${attempts},"status":${status}${failure},"end":"${endOf(facts)}"` +
+    `,"connect_ms":${since(beganMs, facts.connectedMs)},"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(now - beganMs)}` +
     `,"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut}}\n`
   )
 }
 
-function endOf({ error, firstByteMs, headMs }: Call['facts']): string {
+/** How a call ended for the client: whole, or in which of the ways in which it can fail. */
+export function endOf({ error, status, attempts }: Facts): 'complete' | 'client_gone' | 'timeout' | 'cut' | 'refused' | 'failed' {
   if (error === undefined) return 'complete'
   if (error === 'client_gone') return 'client_gone'
-  if (kinds[error].fault === 'client') return 'refused'
   if (error.endsWith('_timeout')) return 'timeout'
-  return headMs > 0 && firstByteMs > 0 && error === 'reply_cut' ? 'cut' : 'failed'
+  // The head had gone out with another status before the failure came.
+  if (status !== 0 && status !== kinds[error].status) return 'cut'
+  return attempts === 0 || kinds[error].fault === 'client' ? 'refused' : 'failed'
 }
 
 const since = (from: number, to: number): string => (to === 0 ? 'null' : round(to - from))
-const round = (ms: number): string => String(Math.round(ms * 100) / 100)
+/** Printing a fraction costs more than printing two whole numbers. */
+function round(ms: number): string {
+  const hundredths = Math.round(ms * 100)
+  const rest = hundredths % 100
+  const whole = (hundredths - rest) / 100
+  return rest === 0 ? `${whole}` : `${whole}.${rest < 10 ? '0' : ''}${rest}`
+}
 
 /** A query may carry a key. */
 const withoutQuery = (path: string | undefined): string => {

@@ -1,10 +1,22 @@
-/** Lets the first `limit` different values through and calls the rest `other`: a label that clients choose must not grow without end. */
-export function bounded(limit: number, other: string): (value: string) => string {
-  const known = new Set<string>()
-  return (value) => {
-    if (known.has(value)) return value
-    if (known.size >= limit || value.length > 128) return other
-    known.add(value)
-    return value
+/** A label value longer than this is nobody's name for a model. */
+const longest = 128
+
+/**
+ * Remembers one record for each of the first `limit` names and gives all other names the record of `other`: a label that clients choose
+ * must not grow without end.
+ */
+export function bounded<Item>(limit: number, other: string, make: (name: string) => Item): (name: string) => Item {
+  const known = new Map<string, Item>()
+  let rest: Item | undefined
+  const learn = (name: string): Item => {
+    // Half a surrogate pair becomes a replacement sign on its way out: two names that differ only there would be one series twice.
+    const label = name.toWellFormed()
+    const seen = known.get(label)
+    if (seen !== undefined) return seen
+    if (known.size >= limit || name.length > longest || name === other) return (rest ??= make(other))
+    const item = make(label)
+    known.set(label, item)
+    return item
   }
+  return (name) => known.get(name) ?? learn(name)
 }

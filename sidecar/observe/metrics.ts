@@ -1,11 +1,12 @@
 import Counter from 'prom-client/lib/counter.js'
-import Gauge from 'prom-client/lib/gauge.js'
 import Histogram from 'prom-client/lib/histogram.js'
 import Registry from 'prom-client/lib/registry.js'
 import type { Call } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
 import { bounded } from './bounded.ts'
 import { perSecond } from './perSecond.ts'
+import { readings, type Readings } from './readings.ts'
+import { statusOf } from './statusOf.ts'
 
 export interface Metrics {
   /** A call is over. */
@@ -16,20 +17,15 @@ export interface Metrics {
   readonly contentType: string
 }
 
-/** What is asked for at each scrape rather than counted. */
-export interface Readings {
-  readonly now: () => number
-  readonly inFlight: () => number
-  readonly heldBytes: () => number
-  readonly connections: () => { open: number; busy: number; waiting: number }
-  readonly webSockets: () => number
-}
-
 /** A model may think for minutes, and a local one answers in milliseconds. */
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
 
+const mostModels = 100
+const mostStatuses = 40
+
 /** Every metric there is. Children are kept per label value, since looking them up costs more than counting. */
-export function metrics(readings: Readings): Metrics {
+export function metrics(sources: Readings): Metrics {
+  const { now } = sources
   const registry = new Registry()
   const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
     new Counter({ name, help, labelNames, registers: [registry] })
@@ -43,44 +39,58 @@ export function metrics(readings: Readings): Metrics {
   const bytes = counter('outrider_bytes_total', 'Bytes of bodies taken from clients and given to them.', ['direction'])
   const requests = counter('gateway_requests_total', 'Calls that are over, by model and status.', ['model', 'status'])
   const durations = histogram('gateway_request_duration_seconds', 'Duration of a call to its last byte, by model.', ['model'])
-  const modelErrors = counter('gateway_model_errors_total', 'Failed calls, by model and kind.', ['model', 'error_type'])
+  const modelErrors = counter('gateway_model_errors_total', 'Calls that failed, by model and kind or status.', ['model', 'error_type'])
   const selections = counter('router_selections_total', 'Calls that were sent to an upstream, by model.', ['model'])
   const routerErrors = counter('router_errors_total', 'Calls that found no usable upstream, by model and kind.', ['model', 'error'])
-  const rate = perSecond(readings.now)
-  gauges(registry, readings, rate.current)
+  const rate = perSecond(now)
+  readings(registry, sources, rate.current)
 
   const bytesIn = bytes.labels('in')
   const bytesOut = bytes.labels('out')
-  const modelOf = bounded(100, 'other')
-  const callsOf = children((operation: string, status: string) => calls.labels(operation, status))
-  const firstByteOf = children((operation: string) => firstByte.labels(operation))
-  const attemptsOf = children((upstream: string) => attempts.labels(upstream))
-  const requestsOf = children((model: string, status: string) => requests.labels(model, status))
-  const durationsOf = children((model: string) => durations.labels(model))
-  const selectionsOf = children((model: string) => selections.labels(model))
-
-  const failed = (model: string, kind: KindName, sent: boolean): void => {
-    errors.labels(kind, kinds[kind].fault).inc()
-    modelErrors.labels(model, kind).inc()
-    if (!sent && kinds[kind].fault !== 'client') routerErrors.labels(model, kind).inc()
-  }
+  const labelOf = remembered(statusLabels())
+  const modelOf = bounded(mostModels, 'other', (model) => ({
+    requests: remembered((status: number) => requests.labels(model, labelOf(status))),
+    duration: durations.labels(model),
+    selections: selections.labels(model),
+    failed: (type: string) => {
+      modelErrors.labels(model, type).inc()
+    },
+    notSent: (kind: KindName) => {
+      routerErrors.labels(model, kind).inc()
+    },
+  }))
+  const operationOf = remembered((operation: string) => ({
+    calls: remembered((status: number) => calls.labels(operation, labelOf(status))),
+    firstByte: firstByte.labels(operation),
+  }))
+  const attemptsOf = remembered((upstream: string) => attempts.labels(upstream))
 
   return {
     observe: ({ facts }) => {
       const model = modelOf(facts.model === '' ? 'none' : facts.model)
-      const status = String(facts.status === 0 ? 499 : facts.status)
+      const operation = operationOf(facts.operation)
+      const status = statusOf(facts)
       rate.count()
-      callsOf(facts.operation, status).inc()
-      requestsOf(model, status).inc()
-      durationsOf(model).observe((readings.now() - facts.beganMs) / 1_000)
-      if (facts.firstByteMs > 0) firstByteOf(facts.operation).observe((facts.firstByteMs - facts.beganMs) / 1_000)
+      operation.calls(status).inc()
+      model.requests(status).inc()
+      model.duration.observe((now() - facts.beganMs) / 1_000)
+      if (facts.firstByteMs > 0) operation.firstByte.observe((facts.firstByteMs - facts.beganMs) / 1_000)
       if (facts.bytesIn > 0) bytesIn.inc(facts.bytesIn)
       if (facts.bytesOut > 0) bytesOut.inc(facts.bytesOut)
       if (facts.attempts > 0) {
         attemptsOf(facts.upstream).inc(facts.attempts)
-        selectionsOf(model).inc()
+        model.selections.inc()
       }
-      if (facts.error !== undefined) failed(model, facts.error, facts.headMs > 0)
+      const { error } = facts
+      if (error === undefined) {
+        // An error of the model's own, which passes as it came.
+        if (status >= 400) model.failed(`status_${labelOf(status)}`)
+        return
+      }
+      const { fault } = kinds[error]
+      errors.labels(error, fault).inc()
+      model.failed(error)
+      if (facts.headMs === 0 && fault !== 'client') model.notSent(error)
     },
     refused: (kind) => {
       errors.labels(kind, kinds[kind].fault).inc()
@@ -90,45 +100,20 @@ export function metrics(readings: Readings): Metrics {
   }
 }
 
-function gauges(registry: Registry, { inFlight, heldBytes, connections, webSockets }: Readings, rate: () => number): void {
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read())
-      },
-    })
-  }
-  gauge('ai_requests_per_second', 'Calls that ended per second, over the last minute.', rate)
-  gauge('outrider_in_flight', 'Calls in flight.', inFlight)
-  gauge('outrider_websockets', 'WebSockets open.', webSockets)
-  gauge('outrider_held_bytes', 'Bytes of request bodies held in memory.', heldBytes)
-  const states = new Gauge({
-    name: 'outrider_connections',
-    help: 'Connections to the upstream, and calls that wait for one.',
-    labelNames: ['state'],
-    registers: [registry],
-    collect() {
-      for (const [state, value] of Object.entries(connections())) states.set({ state }, value)
-    },
-  })
-  gauge('process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss())
-  gauge('process_cpu_seconds_total', 'Processor time used, user and system.', () => {
-    const { user, system } = process.cpuUsage()
-    return (user + system) / 1e6
-  })
-  gauge('process_start_time_seconds', 'Start of the process since the epoch.', () => performance.timeOrigin / 1_000)
+/** Upstreams may invent statuses: after the first few they are counted by their hundred. */
+function statusLabels(): (status: number) => string {
+  let different = 0
+  return (status) => (++different > mostStatuses ? `${Math.floor(status / 100)}xx` : String(status))
 }
 
-/** Remembers the child of each combination of label values. */
-function children<const Labels extends readonly string[], Child>(make: (...labels: Labels) => Child): (...labels: Labels) => Child {
-  const known = new Map<string, Child>()
-  return (...labels) => {
-    const key = labels.length === 1 ? (labels[0] ?? '') : labels.join('\n')
-    const child = known.get(key) ?? make(...labels)
-    known.set(key, child)
-    return child
+/** Makes what belongs to each key once. */
+function remembered<Key, Item>(make: (key: Key) => Item): (key: Key) => Item {
+  const known = new Map<Key, Item>()
+  return (key) => {
+    const seen = known.get(key)
+    if (seen !== undefined) return seen
+    const item = make(key)
+    known.set(key, item)
+    return item
   }
 }

@@ -89,6 +89,10 @@ export interface Reply {
   readonly headers: Headers
   /** False when only the end of the connection ends the body: then its content alone says whether it is whole. */
   readonly framed: boolean
+  /** True once the whole body is in: then nothing can go wrong with it any more. */
+  readonly complete: () => boolean
+  /** Of a stream of numbered events: the number of the last one, or -1. */
+  readonly lastNumber?: () => number
   readonly flow: (sink: Sink) => Tap
   readonly drop: () => void
 }
@@ -107,6 +111,7 @@ export function localReply(status: number, headers: Headers, body: Buffer): Repl
     status,
     headers: { ...headers, 'content-length': String(body.length) },
     framed: true,
+    complete: () => true,
     flow: (sink) => {
       sink.data(body)
       sink.end()

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs'
-import { parseClients, type Config } from '../config/config.ts'
+import { ConfigRefused, parseClients, readText, type Config } from '../config/config.ts'
 import { watchFiles } from '../config/watchFiles.ts'
 import type { Client } from './layers/identify.ts'
 
@@ -14,21 +13,45 @@ export async function openClients(
   say: (level: 'info' | 'error', message: string) => void,
 ): Promise<Clients> {
   if (clientsFile === undefined) return { current: () => clients, close: () => {} }
-  const readAll = async (): Promise<readonly Client[]> => [
-    ...(clients ?? []),
-    ...(await parseClients(readFileSync(clientsFile, 'utf8'), clientsFile)),
-  ]
-  let list = await readAll()
+  let list: readonly Client[] = []
+  let reading = Promise.resolve()
+  let closed = false
+
+  const readAgain = async (): Promise<void> => {
+    try {
+      const read = await readAll(clients ?? [], clientsFile)
+      if (closed) return
+      list = read
+      say('info', `clients read again: ${list.length}`)
+    } catch (err) {
+      if (!closed) say('error', `the list of clients cannot be used, the one from before stays: ${(err as Error).message}`)
+    }
+  }
+  // Before the first reading, so that no change falls between the two; one after the other, so that the last one stays.
   const watched = watchFiles([clientsFile], () => {
-    readAll().then(
-      (read) => {
-        list = read
-        say('info', `clients read again: ${list.length}`)
-      },
-      (err: unknown) => {
-        say('error', `the list of clients cannot be used, the one from before stays: ${(err as Error).message}`)
-      },
-    )
+    reading = reading.then(readAgain)
   })
-  return { current: () => list, close: watched.close }
+  try {
+    list = await readAll(clients ?? [], clientsFile)
+  } catch (err) {
+    watched.close()
+    throw err
+  }
+  return {
+    current: () => list,
+    close: () => {
+      closed = true
+      watched.close()
+    },
+  }
+}
+
+async function readAll(inConfig: readonly Client[], file: string): Promise<readonly Client[]> {
+  const inFile = await parseClients(await readText(file), file)
+  const taken = new Set(inConfig.map(({ name }) => name))
+  const problems = inFile.flatMap(({ name }, index) =>
+    taken.has(name) ? [{ path: `[${index}].name`, message: 'is the name of a client in the config too' }] : [],
+  )
+  if (problems.length > 0) throw new ConfigRefused(file, problems)
+  return [...inConfig, ...inFile]
 }

@@ -19,22 +19,42 @@ export interface Clock {
   pending: () => number
 }
 
+/** What a wheel turns by; a test or a simulation brings its own. */
+export interface Pendulum {
+  readonly now: () => number
+  /** Calls once, in `ms` or somewhat later; the answer stops it. */
+  readonly wake: (ms: number, call: () => void) => () => void
+}
+
+const ofProcess: Pendulum = {
+  now: () => performance.now(),
+  wake: (ms, call) => {
+    const timer = setTimeout(call, ms)
+    timer.unref()
+    return () => {
+      clearTimeout(timer)
+    }
+  },
+}
+
 /** Coarse enough that thousands of waits share a wake-up, fine enough for the shortest timeout anyone sets. */
 const tickMs = 50
 const slots = 1024
+/** Timers of Node take no more, and ring at once when asked to. */
+const longestSleepMs = 2 ** 31 - 1
 
 /**
  * One wheel for every wait of the process: setting and clearing cost nanoseconds where a timer each costs a microsecond,
  * and an idle process is not woken at all.
  */
-export function wheel(): Clock {
+export function wheel({ now, wake: sleep }: Pendulum = ofProcess): Clock {
   const ring: (Alarm | undefined)[] = Array.from({ length: slots })
   let pending = 0
   let done = 0
-  let timer: NodeJS.Timeout | undefined
+  let stopSleep: (() => void) | undefined
   let wakeTick = Infinity
+  const defects: { thrown: unknown }[] = []
 
-  const now = (): number => performance.now()
   const tickOf = (ms: number): number => Math.ceil(ms / tickMs)
 
   const link = (alarm: Alarm): void => {
@@ -59,19 +79,22 @@ export function wheel(): Clock {
   }
 
   const wakeAt = (tick: number): void => {
-    if (timer !== undefined) clearTimeout(timer)
+    stopSleep?.()
     wakeTick = tick
-    timer = setTimeout(wake, Math.max(1, tick * tickMs - now()))
-    timer.unref()
+    stopSleep = sleep(Math.min(longestSleepMs, Math.max(1, tick * tickMs - now())), wake)
   }
 
   const wake = (): void => {
-    timer = undefined
+    stopSleep = undefined
     wakeTick = Infinity
     const time = now()
     const last = Math.floor(time / tickMs)
     for (let tick = Math.max(done + 1, last - slots + 1); tick <= last; tick++) visit(tick, time)
-    if (pending > 0 && wakeTick === Infinity) sleepOn()
+    // Also when a ring has just set an alarm: others may be due before it.
+    if (pending > 0) sleepOn()
+    // A defect in one ring is told like any other, but only when everyone has been rung.
+    const [defect] = defects.splice(0)
+    if (defect !== undefined) throw defect.thrown
   }
 
   const visit = (tick: number, time: number): void => {
@@ -88,12 +111,17 @@ export function wheel(): Clock {
     for (const one of late) {
       const { ring: tell } = one
       one.ring = undefined
-      tell?.()
+      try {
+        tell?.()
+      } catch (thrown) {
+        defects.push({ thrown })
+      }
     }
   }
 
   const sleepOn = (): void => {
     for (let tick = done + 1; tick <= done + slots; tick++) {
+      if (tick >= wakeTick) return
       if (ring[tick % slots] !== undefined) return wakeAt(tick)
     }
   }

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { watchFiles } from '../config/watchFiles.ts'
 import { SidecarError } from './errors.ts'
+import { readKeyFile, type Found } from './keyFile.ts'
 import type { Key } from './layers/credential.ts'
 
 /** Where a credential comes from: exactly one of the three. */
@@ -20,58 +19,71 @@ export interface CredentialOptions {
   readonly source: Source
   readonly env: Readonly<Record<string, string | undefined>>
   readonly say: (level: 'info' | 'warn' | 'error', message: string) => void
+  /** For tests. */
+  readonly readFile?: (file: string) => Promise<Found>
 }
 
 /** A named key, read again whenever its file changes. A key that cannot be used is refused with the reason, and the last good one stays. */
-export function openCredential({ name, source, env, say }: CredentialOptions): Credential {
+export async function openCredential({ name, source, env, say, readFile = readKeyFile }: CredentialOptions): Promise<Credential> {
   const { file } = source
   const where = file !== undefined ? `file ${file}` : source.env !== undefined ? `environment variable ${source.env}` : 'the config itself'
   let key: string | undefined
   let refusal = ''
+  let reading: Promise<void> | undefined
+  let closed = false
 
-  const take = (raw: string | undefined, first: boolean): void => {
-    const judged = raw === undefined ? { refusal: 'is not there' } : judge(raw)
+  const take = ({ raw, refusal: why }: Found): void => {
+    const judged = raw === undefined ? { refusal: why ?? 'is not set' } : judge(raw)
     if (judged.key === undefined) {
+      const before = refusal
       refusal = `credential "${name}": ${where} ${judged.refusal}`
-      say('error', key === undefined ? refusal : `${refusal}; the key from before stays in use`)
+      // Said once, not with every 401 and every look.
+      if (refusal !== before) say('error', key === undefined ? refusal : `${refusal}; the key from before stays in use`)
       return
     }
-    if (judged.warning !== undefined) say('warn', `credential "${name}": ${where} ${judged.warning}`)
-    if (!first && judged.key !== key) say('info', `credential "${name}" has changed; calls from now on use the new key`)
+    const isNews = judged.key !== key
+    if (isNews && judged.warning !== undefined) say('warn', `credential "${name}": ${where} ${judged.warning}`)
+    if (isNews && key !== undefined) say('info', `credential "${name}" has changed; calls from now on use the new key`)
+    else if (refusal !== '') say('info', `credential "${name}": ${where} can be used now`)
+    refusal = ''
     key = judged.key
   }
 
-  const readAgain = async (): Promise<void> => {
-    if (file === undefined) return
-    take(await readFile(file, 'utf8').catch(() => undefined), false)
+  /** Whoever asks while the file is being read shares that reading: a thousand calls refused at once read it once. */
+  const readAgain = (path: string): Promise<void> => {
+    reading ??= readFile(path).then((found) => {
+      reading = undefined
+      if (!closed) take(found)
+    })
+    return reading
   }
 
-  take(file !== undefined ? readNow(file) : source.env !== undefined ? env[source.env] : source.value, true)
-  const watched = file === undefined ? undefined : watchFiles([file], () => void readAgain())
+  if (file === undefined) {
+    const raw = source.env === undefined ? source.value : env[source.env]
+    take(raw === undefined ? {} : { raw })
+    return { current: () => usable(key, refusal), refresh: () => Promise.resolve(key), close: () => {} }
+  }
+  // Before the first reading, so that no change falls between the two. A reading that was under way may have seen the file as it was.
+  const watched = watchFiles([file], () => {
+    void Promise.resolve(reading).then(() => readAgain(file))
+  })
+  await readAgain(file)
   return {
-    current: () => {
-      if (key === undefined) throw new SidecarError('no_credential', refusal)
-      return key
-    },
+    current: () => usable(key, refusal),
     refresh: async () => {
-      const before = key
-      // Compared before it is taken, so that a 401 with an unchanged file says nothing new.
-      const raw = file === undefined ? undefined : await readFile(file, 'utf8').catch(() => undefined)
-      if (raw !== undefined && judge(raw).key !== before) take(raw, false)
+      await readAgain(file)
       return key
     },
     close: () => {
-      watched?.close()
+      closed = true
+      watched.close()
     },
   }
 }
 
-function readNow(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return undefined
-  }
+function usable(key: string | undefined, refusal: string): string {
+  if (key === undefined) throw new SidecarError('no_credential', refusal)
+  return key
 }
 
 interface Judged {
@@ -80,18 +92,27 @@ interface Judged {
   readonly refusal?: string
 }
 
+const placeholder = new RegExp(
+  [
+    '<.*>',
+    '\\$?\\{.*\\}',
+    '(?:.*[-_ ])?your[-_ ].*',
+    '(?:.*[-_ ])?my[-_ ](?:api[-_ ]?|secret[-_ ]?)?key(?:[-_ ]here)?',
+    '(?:sk[-_])?x{4,}',
+    '(?:sk-)?\\.{3,}',
+    '(?:sk[-_])?(?:change[-_ ]?me|replace[-_ ]?me|todo|placeholder|dummy|insert[-_ ].*|api[-_]?key)',
+  ]
+    .map((form) => `^${form}$`)
+    .join('|'),
+  'i',
+)
+
 /** What usually goes wrong when a key is put into a Secret by hand. Never says anything of the key itself. */
 function judge(raw: string): Judged {
   const key = raw.trim()
   if (key === '') return { refusal: 'is empty' }
   if (/[\r\n]/.test(key)) return { refusal: 'holds more than one line; a key is one line' }
-  if (
-    /^(?:<.*>|\$\{.*\}|(?:your|my)[-_ ].*|.*[-_ ](?:your|my)[-_ ].*key.*|changeme|change-me|replace[-_ ]?me|x{4,}|todo|placeholder|dummy)$/i.test(
-      key,
-    )
-  ) {
-    return { refusal: 'holds a placeholder, not a key' }
-  }
+  if (placeholder.test(key)) return { refusal: 'holds a placeholder, not a key' }
   if (/[^\x21-\x7e]/.test(key))
     return { refusal: 'holds a character that cannot stand in a header (a space, a control or a non-ASCII character)' }
   return raw === key ? { key } : { key, warning: 'has white space around the key; it was trimmed (made with "echo" instead of "echo -n"?)' }

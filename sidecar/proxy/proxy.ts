@@ -1,22 +1,25 @@
-import { readFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Config } from '../config/config.ts'
-import { watchFiles, type Watched } from '../config/watchFiles.ts'
 import { accessLog } from '../observe/accessLog.ts'
-import { openLog } from '../observe/log.ts'
-import { metrics as openMetrics } from '../observe/metrics.ts'
+import { openLog, type Log } from '../observe/log.ts'
+import { metrics as openMetrics, type Metrics } from '../observe/metrics.ts'
 import { openClients } from './clients.ts'
 import { wheel } from './clock.ts'
-import type { Call } from './call.ts'
+import type { Call, Handler } from './call.ts'
 import { openCredential } from './credentials.ts'
 import { SidecarError } from './errors.ts'
 import type { Admission } from './layers/admit.ts'
 import type { Held } from './layers/read.ts'
 import { cancel } from './life.ts'
-import { pipeline } from './pipeline.ts'
+import { memoryLimit } from './memoryLimit.ts'
+import { pipeline, type Surroundings } from './pipeline.ts'
 import { openAdmin } from './serve/admin.ts'
 import { border } from './serve/border.ts'
 import { drain } from './serve/drain.ts'
 import { listen, type Listener } from './serve/listener.ts'
+import { openTls } from './serve/tlsFiles.ts'
+import { portTrouble } from './serve/portTrouble.ts'
 import { openTarget } from './upstream/target.ts'
 
 export interface Proxy {
@@ -27,6 +30,8 @@ export interface Proxy {
   readonly drain: () => Promise<void>
   /** Ends at once, whatever is in flight. */
   readonly close: () => Promise<void>
+  /** Writes into the log why the process ends at once. */
+  readonly lastWords: (err: unknown) => void
   /** What is open now; all zero after a close. For tests and for those who look for a leak. */
   readonly residue: () => { inFlight: number; alarms: number; connections: number; heldBytes: number }
 }
@@ -40,49 +45,26 @@ export interface ProxyOptions {
 }
 
 /** Config in, a listening proxy out: state, then pipeline, then listeners, and the way back down. */
-export async function startProxy({ config, warnings, env, write }: ProxyOptions): Promise<Proxy> {
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const opened: Opened = []
+  try {
+    return await start(options, opened)
+  } catch (err) {
+    undo(opened)
+    throw err
+  }
+}
+
+/** Whatever is opened is noted in `opened`, so that a start that fails half-way leaves nothing behind. */
+async function start({ config, warnings, env, write }: ProxyOptions, opened: Opened): Promise<Proxy> {
   const log = openLog(config.log.level, write)
-  const say = (level: 'info' | 'warn' | 'error', message: string): void => {
+  const say: Say = (level, message) => {
     log.logger[level](message)
   }
   for (const warning of warnings) say('warn', warning)
 
-  const clock = wheel()
-  const admission: Admission = { inFlight: 0, seen: 0, lives: new Set(), closed: false }
-  const held: Held = { bytes: 0, limit: heldLimit(config) }
-  const [upstream] = config.upstreams
-  if (upstream === undefined) throw new Error('a config without upstreams is refused before it comes here')
-  const source = upstream.credential === undefined ? undefined : config.credentials[upstream.credential]
-  const key = source === undefined ? undefined : openCredential({ name: upstream.credential ?? '', source, env, say })
-  const clients = await openClients(config, say)
-  const target = openTarget(upstream, config, key, clock, say)
-
-  const metrics = openMetrics({
-    now: clock.now,
-    inFlight: () => admission.inFlight,
-    heldBytes: () => held.bytes,
-    connections: target.pool.stats,
-    webSockets: () => sockets.open(),
-  })
-  const logCall = log.logger.isLevelEnabled('info') ? accessLog({ now: clock.now, write: log.write }) : undefined
-  const report = (call: Call): void => {
-    metrics.observe(call)
-    logCall?.(call)
-  }
-  const defect = (call: Call, err: SidecarError): void => {
-    log.logger.error({ call: call.id, err: err.cause ?? err }, 'a defect of Outrider')
-  }
-  const surroundings = { clock, report, defect, admission, held, clients: clients.current }
-  const handle = pipeline(config, surroundings, target)
-
-  let draining = false
-  const onCall = border({
-    handle,
-    clock,
-    clientBodyMs: config.timeouts.clientBody,
-    broken: (req) => listener?.broken(req),
-    closing: () => draining,
-  })
+  const state = await openState(config, env, say, opened)
+  const { clock, admission, held, target } = state
   const sockets = {
     open: () => 0,
     closeAll: (_code: number, _reason: string) => {},
@@ -90,91 +72,38 @@ export async function startProxy({ config, warnings, env, write }: ProxyOptions)
       socket.destroy()
     },
   }
-  let listener: Listener | undefined
-  const { tls } = config.listen
-  const readTls = (): { cert: string; key: string } | undefined =>
-    tls === undefined ? undefined : { cert: readFileSync(tls.cert, 'utf8'), key: readFileSync(tls.key, 'utf8') }
-  let tlsFiles: Watched | undefined
-
-  const admin = await openAdmin({
-    ...config.admin,
-    metrics,
-    ready: () => listener !== undefined && !draining,
-    started: () => listener !== undefined,
+  const metrics = openMetrics({
+    now: clock.now,
+    inFlight: () => admission.inFlight,
+    heldBytes: () => held.bytes,
+    connections: target.pool.stats,
+    webSockets: () => sockets.open(),
+    droppedLines: log.dropped,
   })
-  try {
-    listener = await listen({
-      host: config.listen.host,
-      port: config.listen.port,
-      tls: readTls(),
-      headerBytes: config.limits.header,
-      headerLines: config.limits.headers,
-      clientHeadMs: config.timeouts.clientHead,
-      keepAliveMs: config.timeouts.keepAlive,
-      onCall,
-      onUpgrade: sockets.upgrade,
-      onRefused: (err) => {
-        metrics.refused(err.kind)
-      },
-    })
-  } catch (err) {
-    admin.close()
-    throw err
-  }
-  const listening = listener
-  if (tls !== undefined)
-    tlsFiles = watchFiles([tls.cert, tls.key], () => {
-      renewTls(listening, readTls, say)
-    })
-  say(
-    'info',
-    `listening on ${listening.addresses.join(' and ')}, admin port ${admin.port}, upstream ${upstream.name} (${target.url.origin})`,
-  )
+  const handle = pipeline(config, { ...state, ...reporting(config, log, metrics.observe, clock.now) }, target)
+  const { listening, admin, leave } = await openPorts({ config, say, state, sockets, metrics, handle }, opened)
+  const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}`
+  say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
 
   const close = async (): Promise<void> => {
-    listening.stopListening()
-    sockets.closeAll(1001, 'shutting down')
-    listening.closeAll()
-    admin.close()
-    tlsFiles?.close()
-    clients.close()
-    key?.close()
-    target.close()
+    undo(opened)
+    // What was just closed tells so in this turn of the event loop, and calls that end by it are still counted and logged.
     await new Promise((done) => {
       setImmediate(done)
     })
-  }
-  const cut = (): void => {
-    for (const life of [...admission.lives]) cancel(life, new SidecarError('draining', 'this pod is shutting down and its grace is over'))
-    sockets.closeAll(1001, 'shutting down')
   }
   return {
     port: listening.port,
     adminPort: admin.port,
     addresses: listening.addresses,
-    drain: () => {
-      if (draining) return close()
-      draining = true
-      say('info', `told to stop: finishing ${admission.inFlight} calls, at most ${config.drain.grace / 1_000} s`)
-      listening.closeIdle()
-      return new Promise((done, fail) => {
-        const stop = (): void => {
-          close().then(done, fail)
-        }
-        drain({
-          clock,
-          admission,
-          graceMs: config.drain.grace,
-          idleExitMs: config.drain.idleExit,
-          cut,
-          stop,
-          say: (message) => {
-            say('info', message)
-          },
-        })
-      })
+    drain: async () => {
+      await leave()
+      await close()
     },
     close,
+    lastWords: (err) => {
+      log.logger.fatal({ err }, 'a defect of Outrider ends the process')
+    },
     residue: () => ({
       inFlight: admission.inFlight,
       alarms: clock.pending(),
@@ -184,24 +113,129 @@ export async function startProxy({ config, warnings, env, write }: ProxyOptions)
   }
 }
 
-function renewTls(
-  listener: Listener,
-  read: () => { cert: string; key: string } | undefined,
-  say: (level: 'info' | 'error', message: string) => void,
-): void {
-  try {
-    const tls = read()
-    if (tls !== undefined) listener.setTls(tls)
-    say('info', 'the certificate of the data port was read again')
-  } catch (err) {
-    say('error', `the certificate of the data port cannot be used, the one from before stays (${(err as Error).message})`)
+type Say = (level: 'info' | 'warn' | 'error', message: string) => void
+type Opened = (() => void)[]
+
+/** What all calls share. */
+async function openState(config: Config, env: ProxyOptions['env'], say: Say, opened: Opened) {
+  const clock = wheel()
+  const admission: Admission = { inFlight: 0, seen: 0, lives: new Set(), closed: false }
+  const held: Held = { bytes: 0, limit: memoryLimit(config.limits.memory, process.constrainedMemory()) }
+  const [upstream] = config.upstreams
+  if (upstream === undefined) throw new Error('a config without upstreams is refused before it comes here')
+  const source = upstream.credential === undefined ? undefined : config.credentials[upstream.credential]
+  const key = source === undefined ? undefined : await openCredential({ name: upstream.credential ?? '', source, env, say })
+  opened.push(() => key?.close())
+  const clients = await openClients(config, say)
+  opened.push(clients.close)
+  const target = openTarget(upstream, config, key, clock, say)
+  opened.push(target.close)
+  return { clock, admission, held, target, clients: clients.current }
+}
+
+interface Inside {
+  readonly config: Config
+  readonly say: Say
+  readonly state: Awaited<ReturnType<typeof openState>>
+  readonly sockets: {
+    readonly open: () => number
+    readonly closeAll: (code: number, reason: string) => void
+    readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
+  }
+  readonly metrics: Metrics
+  readonly handle: Handler
+}
+
+/** The two ways in, and how they are left: `leave` resolves when nobody needs them any more, the second time at once. */
+async function openPorts({ config, say, state: { clock, admission, held }, sockets, metrics, handle }: Inside, opened: Opened) {
+  let draining = false
+  let listener: Listener | undefined
+  const onCall = border({
+    handle,
+    clock,
+    held,
+    headerLines: config.limits.headers,
+    clientBodyMs: config.timeouts.clientBody,
+    broken: (req) => listener?.broken(req),
+    closing: () => draining,
+  })
+  const admin = await openAdmin({
+    ...config.admin,
+    metrics,
+    ready: () => listener !== undefined && !draining,
+    started: () => listener !== undefined,
+  }).catch(portTrouble('admin.port'))
+  opened.push(admin.close)
+  const tls = openTls(config.listen.tls, say)
+  const listening = await listen({
+    host: config.listen.host,
+    port: config.listen.port,
+    tls: tls.current,
+    headerBytes: config.limits.header,
+    clientHeadMs: config.timeouts.clientHead,
+    keepAliveMs: config.timeouts.keepAlive,
+    onCall,
+    onUpgrade: sockets.upgrade,
+    onRefused: (err) => {
+      metrics.refused(err.kind)
+    },
+  }).catch(portTrouble('listen.port'))
+  listener = listening
+  opened.push(() => {
+    listening.stopListening()
+    sockets.closeAll(1001, 'shutting down')
+    listening.closeAll()
+  })
+  opened.push(tls.watch(listening.setTls))
+
+  const leave = async (): Promise<void> => {
+    if (draining) return
+    draining = true
+    say('info', `told to stop: finishing ${admission.inFlight} calls, at most ${config.drain.grace / 1_000} s`)
+    listening.closeIdle()
+    await new Promise<void>((stop) => {
+      const end = drain({
+        clock,
+        admission,
+        busy: () => admission.inFlight + sockets.open(),
+        graceMs: config.drain.grace,
+        idleExitMs: config.drain.idleExit,
+        cut: () => {
+          cutCalls(admission)
+          sockets.closeAll(1001, 'shutting down')
+        },
+        stop,
+        say: (message) => {
+          say('info', message)
+        },
+      })
+      opened.push(end)
+    })
+  }
+  return { listening, admin, leave }
+}
+
+/** What is told of calls, beside what clients are told. */
+function reporting(config: Config, log: Log, count: (call: Call) => void, now: () => number): Pick<Surroundings, 'report' | 'defect'> {
+  const logCall = accessLog({ now, write: log.write, level: config.log.level })
+  return {
+    report: (call) => {
+      count(call)
+      logCall?.(call)
+    },
+    defect: (call, err) => {
+      log.logger.error({ call: call.id, err: err.cause ?? err }, 'a defect of Outrider')
+    },
   }
 }
 
-function heldLimit({ limits: { memory } }: Config): number {
-  if ('bytes' in memory) return memory.bytes
-  const constrained = process.constrainedMemory()
-  // Without a cgroup limit the figure is absent, or larger than any machine.
-  const available = constrained > 0 && constrained < 2 ** 50 ? constrained : 2 ** 30
-  return Math.floor(available * memory.share)
+function cutCalls({ lives }: Admission): void {
+  for (const life of lives) {
+    cancel(life, new SidecarError('draining', 'this pod is shutting down and its grace is over', { retryAfterMs: 1_000 }))
+  }
+}
+
+/** The latest first, as each stands on those before it; a second time does nothing. */
+function undo(opened: Opened): void {
+  for (let close = opened.pop(); close !== undefined; close = opened.pop()) close()
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { claimMachine, leaveMachine } from './alone.ts'
 import { type Cores, divideCores } from './cores.ts'
 import type { Figure } from './figures.ts'
 import type { Lab } from './lab.ts'
@@ -44,6 +45,7 @@ const work: Readonly<Record<Workload, (lab: Lab) => Promise<void>>> = {
 const dir = mkdtempSync(join(tmpdir(), 'outrider-bench-'))
 process.on('exit', () => {
   killAll()
+  leaveMachine()
   rmSync(dir, { recursive: true, force: true })
 })
 process.on('SIGINT', () => process.exit(130))
@@ -60,6 +62,7 @@ process.exit()
 
 async function bench(options: Options): Promise<void> {
   if (process.platform !== 'linux') throw new Error('the bench reads /proc and binds processes to cores: it runs on Linux only')
+  claimMachine()
   const cores = divideCores()
   const { peers, availability } = await gather(options)
   const upstreams = await startUpstreams(dir, cores.upstream)

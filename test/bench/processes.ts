@@ -54,9 +54,15 @@ export async function serve(command: Command, core: string, port: number, errorF
     await accepting(port, running.child)
   } catch (err) {
     await running.stop()
-    throw new Error(`${command.file} does not listen: ${readFileSync(errorFile, 'utf8').slice(-1_500)}`, { cause: err })
+    throw new Error(`it does not listen: ${complaint(errorFile)}`, { cause: err })
   }
   return { ...running, startMs: performance.now() - from }
+}
+
+/** The line of a crash that names the error, or else the last one. */
+function complaint(errorFile: string): string {
+  const lines = readFileSync(errorFile, 'utf8').trim().split('\n')
+  return lines.find((line) => /^\w*Error: /.test(line)) ?? lines.at(-1) ?? ''
 }
 
 /** Ends at once everything still running: the last thing the bench does, whichever way it ends. */

@@ -1,6 +1,6 @@
 import { localReply, type Call, type Headers, type Layer, type Reply, type Sink } from '../call.ts'
 import { asSidecarError, kinds, type SidecarError } from '../errors.ts'
-import { anthropicError, errorEvent, openAiError, type ErrorFacts } from '../llm/errorShape.ts'
+import { anthropicError, anthropicErrorEvent, openAiError, openAiErrorEvent, type ErrorFacts } from '../llm/errorShape.ts'
 import { isAnthropic } from '../llm/operation.ts'
 import { isEventStream } from '../llm/sse.ts'
 
@@ -15,7 +15,7 @@ export function answer({ now, defect }: AnswerOptions): Layer {
   return (next) => async (call) => {
     try {
       const reply = await next(call)
-      return isEventStream(reply.headers) ? endingInBand(call, reply, now) : reply
+      return isEventStream(reply.status, reply.headers) ? endingInBand(call, reply, { now, defect }) : reply
     } catch (thrown) {
       const err = asSidecarError(thrown)
       if (err.kind === 'internal') defect(call, err)
@@ -29,13 +29,18 @@ function refusal(call: Call, err: SidecarError, now: number): Reply {
   call.facts.error = err.kind
   const headers: Headers = { 'content-type': 'application/json', 'x-outrider-error': err.kind }
   if (err.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(err.retryAfterMs / 1_000))
-  // Clients repeat on their own. They are told not to where it cannot help, or where we have already spent more than one attempt.
-  if (kinds[err.kind].permanent || call.facts.attempts > 1) headers['x-should-retry'] = 'false'
+  // Clients repeat on their own. They are told not to where it cannot help, and where we have already spent more than one attempt; some
+  // take a long wait for none at all and repeat at once, so for that too.
+  const { permanent } = kinds[err.kind]
+  if (permanent || call.facts.attempts > 1 || (err.retryAfterMs ?? 0) > longestObeyedMs) headers['x-should-retry'] = 'false'
   return localReply(facts.status, headers, Buffer.from(isAnthropic(call.path) ? anthropicError(facts) : openAiError(facts)))
 }
 
+/** The longest `retry-after` that common clients obey. */
+const longestObeyedMs = 60_000
+
 /** The head is out, so an error can only be an event of the stream; it is never followed by the marker of a whole one. */
-function endingInBand(call: Call, reply: Reply, now: () => number): Reply {
+function endingInBand(call: Call, reply: Reply, { now, defect }: AnswerOptions): Reply {
   return {
     ...reply,
     flow: (sink) => {
@@ -44,8 +49,11 @@ function endingInBand(call: Call, reply: Reply, now: () => number): Reply {
         end: sink.end,
         fail: (reason) => {
           call.facts.error = reason.kind
+          if (reason.kind === 'internal') defect(call, reason)
           if (call.life.cancelled?.kind === 'client_gone') return sink.fail(reason)
-          sink.data(Buffer.from(errorEvent(factsOf(call, reason, now()), isAnthropic(call.path))))
+          const facts = factsOf(call, reason, now())
+          const number = (reply.lastNumber?.() ?? -1) + 1
+          sink.data(Buffer.from(isAnthropic(call.path) ? anthropicErrorEvent(facts) : openAiErrorEvent(facts, number)))
           sink.end()
         },
       }

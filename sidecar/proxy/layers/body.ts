@@ -13,7 +13,8 @@ export interface BodyOptions {
 export function body({ clock, idleMs }: BodyOptions): Layer {
   return (next) => async (call) => {
     const reply = await next(call)
-    return isEventStream(reply.headers) ? reply : watched(reply, clock, idleMs)
+    if (isEventStream(reply.status, reply.headers) || (reply.framed && reply.complete())) return reply
+    return watched(reply, clock, Math.min(idleMs, call.wishes.readTimeoutMs || Infinity))
   }
 }
 
@@ -24,7 +25,7 @@ function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
       let alarm: Alarm | undefined
       let paused = false
       let over = false
-      const end = reply.framed ? undefined : jsonEnd()
+      const end = reply.framed || !isJson(reply) ? undefined : jsonEnd()
       const watching: Sink = {
         data: (bytes) => {
           if (alarm !== undefined) clock.putOff(alarm, idleMs)
@@ -57,6 +58,8 @@ function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
         pause: tap.pause,
         resume: () => {
           paused = false
+          // The upstream was kept waiting: its time begins anew.
+          if (alarm !== undefined) clock.putOff(alarm, idleMs)
           tap.resume()
         },
         close: tap.close,
@@ -64,3 +67,6 @@ function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
     },
   }
 }
+
+/** Of no other content can be told where it ends. */
+const isJson = ({ headers }: Reply): boolean => typeof headers['content-type'] === 'string' && /json/i.test(headers['content-type'])

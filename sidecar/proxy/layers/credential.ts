@@ -26,6 +26,8 @@ export function credential({ header, prefix }: Scheme, key: Key | undefined): La
     const renewed = await key.refresh()
     if (renewed === undefined || renewed === shown) return reply
     reply.drop()
+    // An attempt on a connection that had to be a new one counts as the one before it; this one is another.
+    if (call.fresh) call.facts.attempts++
     return next(withHeader(call, header, prefix + renewed))
   }
 }

@@ -25,7 +25,7 @@ export function deadline({ clock, totalMs, streamTotalMs }: DeadlineOptions): La
       if (left > 0) alarm = clock.set(left, ring)
       else cancel(life, new SidecarError('total_timeout', `no whole answer within ${boundOf(call) / 1_000} s`))
     }
-    let alarm = clock.set(boundOf(call), ring)
+    let alarm = clock.set(Math.min(boundOf(call), streamTotalMs), ring)
     onOver(life, () => {
       clock.clear(alarm)
     })

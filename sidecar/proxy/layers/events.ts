@@ -1,7 +1,8 @@
-import { isUpload, type Call, type Layer, type Reply } from '../call.ts'
+import { isUpload, type Call, type Layer, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { wholeEvents, type EventFlow } from '../llm/eventFlow.ts'
+import { streamOperation } from '../llm/operation.ts'
 import { isEventStream } from '../llm/sse.ts'
 import { cancel, finish, lifeWithin, onOver } from '../life.ts'
 
@@ -23,12 +24,9 @@ export interface EventsOptions {
  */
 export function events(options: EventsOptions): Layer {
   return (next) => async (call) => {
-    if (!call.facts.stream) {
-      const reply = await next(call)
-      return isEventStream(reply.headers) ? firstEvent(call, reply, options) : reply
-    }
+    if (!call.facts.stream) return firstEvent(call, await next(call), options)
     const life = lifeWithin(call.life)
-    const alarm = untilFirst(call, options, (reason) => {
+    const stopWaiting = untilFirst(call, options, (reason) => {
       cancel(life, reason)
     })
     onOver(call.life, () => {
@@ -36,55 +34,63 @@ export function events(options: EventsOptions): Layer {
     })
     try {
       const reply = await next({ ...call, life })
-      return isEventStream(reply.headers) ? await firstEvent(call, reply, options) : reply
+      stopWaiting()
+      return await firstEvent(call, reply, options)
     } finally {
-      options.clock.clear(alarm.current)
+      stopWaiting()
     }
   }
 }
 
 /** Bounds the wait for the first event. The clock runs from the moment the request is wholly sent: other waits have bounds of their own. */
-function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarError) => void): { current: Alarm | undefined } {
+function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarError) => void): () => void {
   const { clock } = options
   const { facts, wishes } = call
   const patience = Math.min(options.firstEventMs(), wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
   const ring = (): void => {
     const left = facts.sentMs === 0 ? patience : facts.sentMs + patience - clock.now()
-    if (left > 0) alarm.current = clock.set(left, ring)
+    if (left > 0) alarm = clock.set(left, ring)
     else give(new SidecarError('first_event_timeout', `no event of the stream within ${patience / 1_000} s`))
   }
-  const alarm: { current: Alarm | undefined } = { current: clock.set(patience, ring) }
-  return alarm
+  let alarm = clock.set(patience, ring)
+  return () => {
+    clock.clear(alarm)
+  }
 }
 
-function firstEvent(call: Call, reply: Reply, options: EventsOptions): Promise<Reply> {
+/** The stream once its first event is here; anything else as it is. */
+function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | Promise<Reply> {
+  if (!isEventStream(reply.status, reply.headers) || call.method === 'HEAD') return reply
   reply.headers['x-accel-buffering'] = 'no'
+  // A heartbeat or an error of ours would not fit into a declared length.
+  reply.headers['content-length'] = undefined
   call.facts.stream = true
   return new Promise((give, refuse) => {
     const { clock, heartbeatMs } = options
     let given = false
+    const stopWaiting = untilFirst(call, options, (reason) => {
+      flow.close(reason)
+    })
     const commit = (): void => {
       if (given) return
       given = true
-      clock.clear(alarm.current)
       clock.clear(waited)
       give(through(call, reply, flow, options))
     }
-    const alarm = untilFirst(call, options, (reason) => {
-      flow.close(reason)
-    })
     // A client behind a balancer that cuts silent connections needs a sign of life before the model has said anything.
     const waited = heartbeatMs > 0 ? clock.set(heartbeatMs, commit) : undefined
-    const flow: EventFlow = wholeEvents(reply, call.facts.operation, options.longestEventBytes, {
+    const flow = wholeEvents(reply, streamOperation(call.path), options.longestEventBytes, {
       payload: () => {
+        stopWaiting()
         if (call.facts.sentMs > 0 && !isUpload(call.body)) options.observeFirstEvent(clock.now() - call.facts.sentMs)
         commit()
       },
+      full: commit,
       failed: (reason) => {
+        stopWaiting()
+        clock.clear(waited)
         if (given) return
         given = true
-        clock.clear(alarm.current)
-        clock.clear(waited)
         refuse(reason)
       },
     })
@@ -93,65 +99,115 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Promise<R
 }
 
 /** The stream from its first event on. */
-function through(call: Call, reply: Reply, flow: EventFlow, { clock, idleMs, heartbeatMs }: EventsOptions): Reply {
+function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptions): Reply {
   return {
     ...reply,
-    flow: (sink) => {
-      const patience = Math.min(idleMs, call.wishes.readTimeoutMs || Infinity)
-      let paused = false
-      let silence: Alarm | undefined
-      let beat: Alarm | undefined
-      const over = (): void => {
-        clock.clear(silence)
-        clock.clear(beat)
-        silence = undefined
-        beat = undefined
-      }
-      const onSilence = (): void => {
-        // A client that does not read makes the upstream wait, and that silence is not the upstream's.
-        if (paused) silence = clock.set(patience, onSilence)
-        else if (flow.done()) flow.endNow()
-        else flow.close(new SidecarError('idle_timeout', `no event of the stream for ${patience / 1_000} s`))
-      }
-      const onBeat = (): void => {
-        if (!paused && !flow.midEvent()) paused = !sink.data(heartbeat)
-        beat = clock.set(heartbeatMs, onBeat)
-      }
-      silence = clock.set(patience, onSilence)
-      if (heartbeatMs > 0) beat = clock.set(heartbeatMs, onBeat)
-      flow.into({
-        data: (bytes, payload) => {
-          if (payload && silence !== undefined) clock.putOff(silence, patience)
-          if (beat !== undefined) clock.putOff(beat, heartbeatMs)
-          const go = sink.data(bytes)
-          if (!go) paused = true
-          return go
-        },
-        end: (trailers) => {
-          over()
-          sink.end(trailers)
-        },
-        fail: (reason) => {
-          over()
-          sink.fail(reason)
-        },
-        // What follows the marker of the end is of no interest: the client need not wait for an upstream that forgets to hang up.
-        done: () => {
-          clock.clear(silence)
-          silence = clock.set(afterDoneMs, onSilence)
-        },
-      })
-      return {
-        pause: flow.pause,
-        resume: () => {
-          paused = false
-          flow.resume()
-        },
-        close: flow.close,
-      }
+    lastNumber: flow.lastNumber,
+    flow: (sink) => watched(flow, sink, options, Math.min(options.idleMs, call.wishes.readTimeoutMs || Infinity)),
+    drop: () => {
+      flow.into(nowhere)
+      flow.close(new SidecarError('client_gone', 'nobody reads the stream'))
     },
   }
 }
 
-const afterDoneMs = 1_000
+/** Lets the stream flow under one alarm that serves three waits: it is set for the next of them, and moved by no event. */
+function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOptions, patience: number): Tap {
+  let paused = false
+  let over = false
+  let alarm: Alarm | undefined
+  /** When the client last got anything, and when a payload event: nothing else proves that the model is at work. */
+  let heardMs = clock.now()
+  let eventMs = flow.begun() ? heardMs : Infinity
+  let judgedMs = 0
+  let untouched = true
+  let beaten = false
+
+  const leave = (): void => {
+    over = true
+    clock.clear(alarm)
+  }
+  const beat = (now: number): void => {
+    heardMs = now
+    if (flow.midEvent()) return
+    beaten = true
+    if (sink.data(heartbeat)) return
+    paused = true
+    flow.pause()
+  }
+  const look = (): void => {
+    const now = clock.now()
+    if (now - eventMs >= afterEndMs && judgedMs !== eventMs) {
+      judgedMs = eventMs
+      // The client need not wait for an upstream that has said all and forgets to hang up.
+      if (flow.marked()) return flow.endNow()
+    }
+    // A client that does not read makes the upstream wait, and that silence is not the upstream's.
+    if (!paused) {
+      if (now - eventMs >= patience) return flow.close(new SidecarError('idle_timeout', `no event of the stream for ${patience / 1_000} s`))
+      if (heartbeatMs > 0 && now - heardMs >= heartbeatMs) beat(now)
+    }
+    if (!over) alarm = clock.set(untilNext(now), look)
+  }
+  const untilNext = (now: number): number => {
+    if (paused) return afterEndMs
+    const due = Math.min(
+      eventMs + patience,
+      judgedMs === eventMs ? Infinity : eventMs + afterEndMs,
+      heartbeatMs > 0 ? heardMs + heartbeatMs : Infinity,
+    )
+    return Math.max(0, Math.min(due - now, patience))
+  }
+
+  alarm = clock.set(untilNext(heardMs), look)
+  flow.into({
+    data: (events, payload) => {
+      heardMs = clock.now()
+      if (payload) eventMs = heardMs
+      let bytes = events
+      if (untouched) {
+        untouched = false
+        if (beaten) bytes = withoutBom(events)
+      }
+      const go = sink.data(bytes)
+      if (!go) paused = true
+      return go
+    },
+    end: (trailers) => {
+      leave()
+      sink.end(trailers)
+    },
+    fail: (reason) => {
+      leave()
+      // What the reason becomes must not land inside an event, be it one that will never be whole.
+      if (flow.midEvent()) sink.data(blankLine)
+      sink.fail(reason)
+    },
+  })
+  // The head alone would wait for the first byte behind it.
+  if (untouched && !over) beat(heardMs)
+  return {
+    pause: () => {
+      paused = true
+      flow.pause()
+    },
+    resume: () => {
+      if (paused) {
+        paused = false
+        heardMs = clock.now()
+        if (flow.begun()) eventMs = heardMs
+      }
+      flow.resume()
+    },
+    close: flow.close,
+  }
+}
+
+/** How long a stream whose end has been marked may stay open. */
+const afterEndMs = 1_000
 const heartbeat = Buffer.from(': still here\n\n')
+const blankLine = Buffer.from('\n\n')
+const nowhere = { data: () => true, end: () => {}, fail: () => {} }
+
+/** A byte order mark is one only at the very beginning, and there a heartbeat stands. */
+const withoutBom = (bytes: Buffer): Buffer => (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes)

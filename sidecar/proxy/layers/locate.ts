@@ -13,15 +13,20 @@ export function locate(): Layer {
   }
 }
 
+/** More layers of encoding than any server takes off, and than any honest path has. */
+const mostLayers = 4
+
 /** Servers decode before they resolve, some of them twice: so the path is looked at as each of them would see it. */
 function climbs(path: string): boolean {
   const query = path.indexOf('?')
   let plain = query < 0 ? path : path.slice(0, query)
   if (!plain.includes('.') && !plain.includes('%')) return false
-  for (let decoded = 0; decoded < 3; decoded++) {
-    if (/(?:^|[/\\])\.{1,2}(?:[/\\;]|$)/.test(plain)) return true
-    if (!plain.includes('%')) return false
-    plain = plain.replace(/%([0-9a-fA-F]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+  for (let layer = 0; layer <= mostLayers; layer++) {
+    // A segment ends where any server may think so: parameters follow a semicolon, and a decoded `?`, `#` or NUL ends the path.
+    if (/(?:^|[/\\])\.{1,2}(?:[/\\;?#\0]|$)/.test(plain)) return true
+    const decoded = plain.replace(/%([0-9a-fA-F]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    if (decoded === plain) return false
+    plain = decoded
   }
-  return false
+  return true
 }

@@ -28,12 +28,14 @@ export function read(options: ReadOptions): Layer {
     if (body.length !== undefined && body.length > limit) throw tooLarge(limit)
     const kept = isJson(call.wishes.contentType) && (body.length ?? 0) <= options.replayBytes
     if (!kept) return next({ ...call, body: limited(body, limit) })
+    // A body that has no room is refused before it is sent: who asks first is not told to go on.
+    if (options.held.bytes + (body.length ?? 0) > options.held.limit) throw tooMuch(options.held)
     const all = await collect(call, body, limit, options)
     if (isUpload(all)) return next({ ...call, body: all })
     const { model, stream } = scanBody(all)
     call.facts.model = model
     call.facts.stream = stream
-    return next({ ...call, body: all, headers: stream ? uncompressed(call.headers) : call.headers })
+    return await next({ ...call, body: all, headers: stream ? uncompressed(call.headers) : call.headers })
   }
 }
 
@@ -60,50 +62,45 @@ function collect(call: Call, upload: Upload, limit: number, { replayBytes, held 
     let bytes = 0
     let taken = 0
     let sink: Sink | undefined
+    let tap: Tap | undefined
+    let refused = false
+    const letGo = (): void => {
+      held.bytes -= taken
+      taken = 0
+    }
     const stop = (reason: SidecarError): void => {
+      if (refused) return
+      refused = true
+      letGo()
       refuse(reason)
+      tap?.close(reason)
     }
     const flowOn = (): void => {
       offCancel(call.life, stop)
-      tap?.pause()
-      give(
-        limited(
-          continued(
-            upload,
-            chunks,
-            (to) => {
-              sink = to
-            },
-            () => tap,
-          ),
-          limit,
-        ),
-      )
+      const attach = (to: Sink): Tap | undefined => {
+        sink = to
+        letGo()
+        return tap
+      }
+      give(limited(continued(upload, chunks, attach), limit))
     }
     onCancel(call.life, stop)
-    onOver(call.life, () => {
-      held.bytes -= taken
-    })
+    onOver(call.life, letGo)
     const collecting: Sink = {
       data: (chunk) => {
         if (sink !== undefined) return sink.data(chunk)
-        chunks.push(chunk)
+        if (refused) return true
         bytes += chunk.length
-        if (bytes > limit) {
-          refuse(tooLarge(limit))
-          return false
-        }
-        if (bytes > replayBytes) {
+        if (bytes > limit) stop(tooLarge(limit))
+        else if (held.bytes + chunk.length > held.limit) stop(tooMuch(held))
+        else {
+          chunks.push(chunk)
+          taken += chunk.length
+          held.bytes += chunk.length
+          if (bytes <= replayBytes) return true
           flowOn()
-          return false
         }
-        if (held.bytes + chunk.length > held.limit) {
-          refuse(new SidecarError('proxy_overloaded', `calls in flight hold ${held.limit} bytes already`, { retryAfterMs: 1_000 }))
-          return false
-        }
-        taken += chunk.length
-        held.bytes += chunk.length
-        return true
+        return false
       },
       end: () => {
         if (sink !== undefined) return sink.end()
@@ -111,29 +108,33 @@ function collect(call: Call, upload: Upload, limit: number, { replayBytes, held 
         give(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, bytes))
       },
       fail: (reason) => {
-        if (sink === undefined) refuse(reason)
+        if (sink === undefined) stop(reason)
         else sink.fail(reason)
       },
     }
-    let tap: Tap | undefined
     tap = upload.flow(collecting)
   })
 }
 
+const tooMuch = (held: Held): SidecarError =>
+  new SidecarError('proxy_overloaded', `calls in flight hold ${held.limit} bytes already`, { retryAfterMs: 1_000 })
+
 /** The body goes on where collecting stopped. */
-function continued(upload: Upload, chunks: Buffer[], attach: (sink: Sink) => void, tap: () => Tap | undefined): Upload {
+function continued(upload: Upload, chunks: Buffer[], attach: (sink: Sink) => Tap | undefined): Upload {
   return {
     length: upload.length,
     untouched: () => chunks.length > 0,
     flow: (sink) => {
-      attach(sink)
+      const tap = attach(sink) ?? idle
       let go = true
       for (const chunk of chunks.splice(0)) go = sink.data(chunk) && go
-      if (go) tap()?.resume()
-      return { pause: () => tap()?.pause(), resume: () => tap()?.resume(), close: (reason) => tap()?.close(reason) }
+      if (go) tap.resume()
+      return tap
     },
   }
 }
+
+const idle: Tap = { pause: () => {}, resume: () => {}, close: () => {} }
 
 /** An upload whose length was not declared is counted as it passes. */
 function limited(upload: Upload, limit: number): Upload {

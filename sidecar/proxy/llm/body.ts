@@ -4,6 +4,11 @@ export interface BodyFacts {
   readonly stream: boolean
 }
 
+const seeksModel = 1
+const seeksStream = 2
+/** "stream" with every letter escaped. */
+const longestName = 6 * 6
+
 const quote = 0x22
 const backslash = 0x5c
 const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
@@ -15,11 +20,13 @@ const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte ===
 export function scanBody(body: Buffer): BodyFacts {
   let model = ''
   let stream = false
-  let wanted = body.includes('"stream"') ? 2 : 1
+  // A name may be spelt with escapes, and then only the end of the body tells that it does not come.
+  let wanted = seeksModel
+  if (body.includes('"stream"') || body.includes('\\u00')) wanted |= seeksStream
   let at = skipSpace(body, 0)
   if (body[at] !== 0x7b) return { model, stream }
   at = skipSpace(body, at + 1)
-  while (wanted > 0 && body[at] === quote) {
+  while (wanted !== 0 && body[at] === quote) {
     const keyEnd = stringEnd(body, at)
     const colon = skipSpace(body, keyEnd)
     if (body[colon] !== 0x3a) break
@@ -28,10 +35,10 @@ export function scanBody(body: Buffer): BodyFacts {
     const name = keyAt(body, at, keyEnd)
     if (name === 'model') {
       model = text(body, from, to)
-      wanted--
+      wanted &= ~seeksModel
     } else if (name === 'stream') {
       stream = body.toString('latin1', from, to) === 'true'
-      wanted--
+      wanted &= ~seeksStream
     }
     const comma = skipSpace(body, to)
     if (body[comma] !== 0x2c) break
@@ -42,7 +49,8 @@ export function scanBody(body: Buffer): BodyFacts {
 
 function keyAt(body: Buffer, from: number, to: number): string | undefined {
   const length = to - from - 2
-  return length === 5 || length === 6 ? body.toString('latin1', from + 1, to - 1) : undefined
+  if (length === 5 || length === 6) return body.toString('latin1', from + 1, to - 1)
+  return length > 6 && length <= longestName && body.subarray(from, to).includes(backslash) ? text(body, from, to) : undefined
 }
 
 function text(body: Buffer, from: number, to: number): string {

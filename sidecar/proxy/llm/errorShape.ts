@@ -54,12 +54,25 @@ export function anthropicError(facts: ErrorFacts): string {
   return JSON.stringify({ type: 'error', error, request_id: facts.call, outrider: { kind: facts.kind, ...details(facts) } })
 }
 
-/** The last event of a stream that failed. Every known client ends on one of its two forms: the `error` event, or `error` inside the data. */
-export function errorEvent(facts: ErrorFacts, anthropic: boolean): string {
+/**
+ * The last event of a stream that failed. Every known client of OpenAI's streams ends on one of its forms: the name of the event, or `error`
+ * inside the data; those of Responses want a number above the last one.
+ */
+export function openAiErrorEvent(facts: ErrorFacts, number: number): string {
+  const { message, fault, status } = facts
   const code = 'stream_interrupted'
-  const inner = anthropic
-    ? { type: anthropicTypes[facts.status] ?? 'api_error', message: facts.message }
-    : { message: facts.message, type: 'upstream_error', param: null, code }
-  const outer = { type: 'error', code, message: facts.message, param: null, sequence_number: 0, error: inner }
-  return `event: error\ndata: ${JSON.stringify({ ...outer, outrider: { kind: facts.kind, ...details(facts) } })}\n\n`
+  const type = fault === 'upstream' ? 'upstream_error' : (openAiTypes[status] ?? 'server_error')
+  const error = { message, type, param: null, code }
+  const all = {
+    type: 'error',
+    code,
+    message,
+    param: null,
+    sequence_number: number,
+    error,
+    outrider: { kind: facts.kind, ...details(facts) },
+  }
+  return `event: error\ndata: ${JSON.stringify(all)}\n\n`
 }
+
+export const anthropicErrorEvent = (facts: ErrorFacts): string => `event: error\ndata: ${anthropicError(facts)}\n\n`

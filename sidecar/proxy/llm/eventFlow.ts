@@ -1,14 +1,12 @@
 import type { Headers, Reply, Tap } from '../call.ts'
 import { SidecarError } from '../errors.ts'
 import type { Operation } from './operation.ts'
-import { endsWithDone, hasPayload, wholeUpTo } from './sse.ts'
-import { streamEnd } from './streamEnd.ts'
+import { cutter, hasPayload } from './sse.ts'
+import { lastBytes, lastNumber, streamEnd } from './streamEnd.ts'
 
 /** Takes whole events. */
 export interface EventSink {
   data: (events: Buffer, payload: boolean) => boolean
-  /** The marker of the end has gone out; bytes may still follow. */
-  done: () => void
   end: (trailers?: Headers) => void
   fail: (reason: SidecarError) => void
 }
@@ -17,133 +15,117 @@ export interface EventSink {
 export interface EventFlow extends Tap {
   start: () => void
   into: (sink: EventSink) => void
-  /** The marker of the end has been seen. */
-  done: () => boolean
+  /** The first payload event has come. */
+  begun: () => boolean
+  /** The marker of the end is among the last events. */
+  marked: () => boolean
   /** Ends the stream as whole although the upstream has not hung up. */
   endNow: () => void
   /** True while an event too long to keep passes in parts. */
   midEvent: () => boolean
+  /** The number of the last event, where events are numbered; else -1. */
+  lastNumber: () => number
 }
 
-interface Watcher {
+export interface Watcher {
+  /** The first payload event is here. */
   payload: () => void
+  /** More has come before it than may wait. */
+  full: () => void
+  /** There will be no payload. */
   failed: (reason: SidecarError) => void
 }
 
-/** The last events are enough to judge a stream by; these are kept, as they came. */
-const keptParts = 3
+/** What may wait in memory before the first payload event. */
+const mostEarly = 64 * 1024
 
 /** Cuts a reply's bytes into whole events. The unfinished rest is held back, so that what a client has is always whole events. */
 export function wholeEvents(reply: Reply, operation: Operation, longestBytes: number, watcher: Watcher): EventFlow {
+  const cut = cutter(longestBytes)
+  const tail = lastEvents()
   let out: EventSink | undefined
   let early: Buffer[] = []
+  let earlyBytes = 0
   let tap: Tap | undefined
-  let rest: Buffer[] = []
-  let restBytes = 0
-  let last = -1
-  let passing = false
-  let seenPayload = false
-  let done = false
+  let begun = false
   let over = false
   let failure: SidecarError | undefined
   let ending: { trailers: Headers | undefined } | undefined
-  let recent: Buffer[] = []
-
-  const pass = (events: Buffer): boolean => {
-    const payload = passing || hasPayload(events)
-    if (payload) {
-      if (recent.length === keptParts) recent.shift()
-      recent.push(events)
-      if (!seenPayload) {
-        seenPayload = true
-        watcher.payload()
-      }
-    }
-    if (!done && endsWithDone(events)) {
-      done = true
-      out?.done()
-    }
-    if (out !== undefined) return out.data(events, payload)
-    early.push(events)
-    return true
-  }
 
   const data = (bytes: Buffer): boolean => {
     if (over) return true
-    const end = wholeUpTo(bytes, last)
-    last = bytes[bytes.length - 1] ?? last
-    if (end === 0) return hold(bytes)
-    const whole = end === bytes.length ? bytes : bytes.subarray(0, end)
-    const joined = rest.length === 0 ? whole : Buffer.concat([...rest, whole])
-    rest = []
-    restBytes = 0
-    const go = pass(joined)
-    passing = false
-    return end === bytes.length ? go : hold(bytes.subarray(end)) && go
+    const inside = cut.passing()
+    const events = cut.take(bytes)
+    if (events === undefined) return true
+    const payload = inside || hasPayload(events) || cut.passing()
+    if (payload) {
+      if (!inside || !cut.passing()) tail.add(events, cut.passing())
+      if (!begun) {
+        begun = true
+        watcher.payload()
+      }
+    }
+    return pass(events, payload)
   }
 
-  const hold = (bytes: Buffer): boolean => {
-    if (passing) return pass(bytes)
-    rest.push(bytes)
-    restBytes += bytes.length
-    if (restBytes <= longestBytes) return true
-    const long = Buffer.concat(rest)
-    rest = []
-    restBytes = 0
-    passing = true
-    return pass(long)
-  }
-
-  const fail = (reason: SidecarError): void => {
-    if (over) return
-    over = true
-    failure = reason
-    watcher.failed(reason)
-    out?.fail(reason)
+  const pass = (events: Buffer, payload: boolean): boolean => {
+    if (out !== undefined) return out.data(events, payload)
+    early.push(events)
+    earlyBytes += events.length
+    if (earlyBytes > mostEarly) watcher.full()
+    return true
   }
 
   const end = (trailers?: Headers): void => {
+    settle(reply.framed ? 'framed' : 'closed', undefined, trailers)
+  }
+
+  const settle = (by: 'framed' | 'closed' | 'broken', reason?: SidecarError, trailers?: Headers): void => {
     if (over) return
-    const left = Buffer.concat(rest)
-    const tail = Buffer.concat([...recent, left]).toString('utf8')
-    const verdict = done ? 'whole' : streamEnd(operation, `${tail}\n\n`, reply.framed)
-    if (verdict === 'cut' && !(reply.status >= 300)) {
-      return fail(
-        new SidecarError('reply_cut', seenPayload ? 'the stream ended without the marker of its end' : 'the stream ended without an event'),
-      )
-    }
-    if (left.length > 0) pass(left)
-    // The model had finished and only the marker is missing: a client that waits for it gets it.
-    if (verdict === 'missing_done') pass(Buffer.from('data: [DONE]\n\n'))
     over = true
+    // The end of an event that passed in parts will never come, whatever the ones before it said.
+    const torn = cut.passing() && (operation !== 'other' || by !== 'framed')
+    const last = torn ? undefined : lastBytes({ operation, tail: tail.text(), left: cut.left(), by })
+    if (last === undefined) {
+      failure = reason ?? new SidecarError('reply_cut', `the stream ended without ${begun ? 'the marker of its end' : 'an event'}`)
+      watcher.failed(failure)
+      return out?.fail(failure)
+    }
+    for (const bytes of last) pass(bytes, true)
     ending = { trailers }
-    if (!seenPayload) watcher.payload()
+    if (!begun) watcher.payload()
+    begun = true
     out?.end(trailers)
   }
 
   return {
     start: () => {
-      tap = reply.flow({ data, end, fail })
+      tap = reply.flow({
+        data,
+        end,
+        fail: (reason) => {
+          settle('broken', reason)
+        },
+      })
     },
     into: (sink) => {
       out = sink
       const waiting = early
       early = []
-      if (done) sink.done()
       let go = true
-      for (const events of waiting) go = sink.data(events, true) && go
+      for (const events of waiting) go = sink.data(events, begun) && go
       if (!go && !over) tap?.pause()
       if (ending !== undefined) sink.end(ending.trailers)
       else if (failure !== undefined) sink.fail(failure)
     },
-    done: () => done,
+    begun: () => begun,
+    marked: () => !cut.passing() && streamEnd(operation, tail.text(), false) === 'whole',
     endNow: () => {
-      if (over) return
-      over = true
-      out?.end()
+      settle('broken')
       tap?.close(new SidecarError('reply_cut', 'the upstream kept the connection of a finished stream open'))
     },
-    midEvent: () => passing,
+    midEvent: cut.passing,
+    lastNumber: () => lastNumber(tail.text()),
     pause: () => {
       tap?.pause()
     },
@@ -151,8 +133,34 @@ export function wholeEvents(reply: Reply, operation: Operation, longestBytes: nu
       tap?.resume()
     },
     close: (reason) => {
-      if (tap === undefined) fail(reason)
+      if (tap === undefined) settle('broken', reason)
       else tap.close(reason)
     },
   }
 }
+
+/** Events above this are not kept beside others. */
+const small = 64 * 1024
+
+/** Remembers the last three reads that carried something: enough to judge a stream by, and three stores a read. */
+function lastEvents(): { add: (events: Buffer, torn: boolean) => void; text: () => string } {
+  let first: Buffer | undefined
+  let second: Buffer | undefined
+  let third: Buffer | undefined
+  return {
+    add: (events, torn) => {
+      if (events.length > small) {
+        first = undefined
+        second = undefined
+      } else {
+        first = second
+        second = third
+      }
+      // Of an event that passes in parts the first one tells what it is.
+      third = torn ? Buffer.concat([events, blankLine]) : events
+    },
+    text: () => `${first?.toString() ?? ''}${second?.toString() ?? ''}${third?.toString() ?? ''}`,
+  }
+}
+
+const blankLine = Buffer.from('\n\n')

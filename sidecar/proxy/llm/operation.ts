@@ -15,5 +15,11 @@ export function operationOf(path: string): Operation {
   return byPath[query < 0 ? path : path.slice(0, query)] ?? 'other'
 }
 
+/** Whose events a stream is made of: one that is taken up again is a stream like the first. */
+export function streamOperation(path: string | undefined): Operation {
+  const operation = operationOf(path ?? '')
+  return operation === 'other' && /^\/responses\/[^/?]+(?:\?|$)/.test(path ?? '') ? 'responses' : operation
+}
+
 /** Anthropic's clients understand only Anthropic's error shape. */
 export const isAnthropic = (path: string | undefined): boolean => path !== undefined && /^\/messages(?:[/?]|$)/.test(path)

@@ -1,14 +1,16 @@
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Metrics } from '../../observe/metrics.ts'
 
 export interface AdminOptions {
   readonly host: string
   readonly port: number
-  readonly metrics: Metrics
+  readonly metrics: Pick<Metrics, 'text' | 'contentType'>
   /** Our own state only: an upstream that is down is no reason to take the pod out of service. */
   readonly ready: () => boolean
   readonly started: () => boolean
+  /** A client that is silent for this long, or takes this long for a request, is cut off. */
+  readonly patienceMs?: number
 }
 
 export interface Admin {
@@ -16,39 +18,19 @@ export interface Admin {
   readonly close: () => void
 }
 
+/** Kubelet and a handful of scrapers need few; strangers in the cluster must not use up the file descriptors of the calls. */
+const mostConnections = 256
+
 /** Probes and metrics, read-only, on the pod's address. */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
-  const server = createServer({ headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 5_000 }, (req, res) => {
-    const path = (req.url ?? '').split('?')[0]
-    const say = (status: number, body: string, type = 'text/plain; charset=utf-8'): void => {
-      res.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' })
-      res.end(req.method === 'HEAD' ? undefined : body)
-    }
-    const probe = (good: boolean, bad: string): void => {
-      say(good ? 200 : 503, good ? 'ok\n' : `${bad}\n`)
-    }
-    if (req.method !== 'GET' && req.method !== 'HEAD') return say(405, 'This port is read-only: GET and HEAD.\n')
-    switch (path) {
-      case '/livez':
-        return probe(true, '')
-      case '/readyz':
-        return probe(options.ready(), 'shutting down, or not yet listening')
-      case '/startupz':
-        return probe(options.started(), 'not yet listening')
-      case '/metrics':
-        options.metrics.text().then(
-          (text) => {
-            say(200, text, options.metrics.contentType)
-          },
-          () => {
-            say(500, 'The metrics could not be collected.\n')
-          },
-        )
-        return
-      default:
-        say(404, 'Served here: /livez /readyz /startupz /metrics\n')
-    }
+  const { patienceMs = 10_000 } = options
+  const bounds = { headersTimeout: patienceMs, requestTimeout: patienceMs, connectionsCheckingInterval: patienceMs / 4 }
+  const server = createServer({ ...bounds, maxHeaderSize: 8 * 1024 }, (req, res) => {
+    respond(options, req, res)
   })
+  // Also bounds those who ask and then do not read.
+  server.timeout = patienceMs
+  server.maxConnections = mostConnections
   await opened(server, options)
   return {
     port: (server.address() as AddressInfo).port,
@@ -59,17 +41,54 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
   }
 }
 
+function respond({ metrics, ready, started }: AdminOptions, req: IncomingMessage, res: ServerResponse): void {
+  const say = (status: number, body: string, type = 'text/plain; charset=utf-8'): void => {
+    res.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' })
+    res.end(req.method === 'HEAD' ? undefined : body)
+  }
+  const probe = (good: boolean, bad: string): void => {
+    say(good ? 200 : 503, good ? 'ok\n' : `${bad}\n`)
+  }
+  if (req.method !== 'GET' && req.method !== 'HEAD') {
+    res.setHeader('allow', 'GET, HEAD')
+    // What comes with it is not read.
+    res.shouldKeepAlive = false
+    return say(405, 'This port is read-only: GET and HEAD.\n')
+  }
+  switch ((req.url ?? '').split('?')[0]) {
+    case '/livez':
+      return probe(true, '')
+    case '/readyz':
+      return probe(ready(), 'shutting down, or not yet listening')
+    case '/startupz':
+      return probe(started(), 'not yet listening')
+    case '/metrics':
+      metrics.text().then(
+        (text) => {
+          say(200, text, metrics.contentType)
+        },
+        () => {
+          say(500, 'The metrics could not be collected.\n')
+        },
+      )
+      return
+    default:
+      say(404, 'Served here: /livez /readyz /startupz /metrics\n')
+  }
+}
+
 /** A pod without IPv6 cannot listen on `::`; its IPv4 address will do. */
 function opened(server: Server, { host, port }: AdminOptions): Promise<void> {
   return new Promise((done, refuse) => {
-    const listen = (address: string): void => {
-      server.listen({ host: address, port })
-    }
+    let fallBack = host === '::'
+    // Stays for good: running out of file descriptors must not end the process.
     server.on('error', (err: NodeJS.ErrnoException) => {
-      if (err.code === 'EAFNOSUPPORT' && host === '::' && !server.listening) listen('0.0.0.0')
-      else if (!server.listening) refuse(err)
+      if (fallBack && (err.code === 'EAFNOSUPPORT' || err.code === 'EADDRNOTAVAIL')) {
+        fallBack = false
+        server.listen({ host: '0.0.0.0', port })
+      } else refuse(err)
     })
     server.once('listening', done)
-    listen(host)
+    server.listen({ host, port })
   })
 }

@@ -2,7 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Call, Facts, Handler, Headers, Reply, Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
-import { cancel, finish, newLife } from '../life.ts'
+import type { Held } from '../layers/read.ts'
+import { cancel, finish, newLife, type Life } from '../life.ts'
+import { endAfter, isEnding } from './ending.ts'
 import { pour } from './pour.ts'
 import { requestHead } from './requestHead.ts'
 import { upload, type UploadOptions } from './upload.ts'
@@ -11,30 +13,49 @@ export interface BorderOptions {
   readonly handle: Handler
   readonly clock: Clock
   readonly clientBodyMs: number
+  /** The most header lines of a call. */
+  readonly headerLines: number
+  readonly held: Held
   /** Why a connection's bytes stopped being HTTP, when they did. */
   readonly broken: (req: IncomingMessage) => SidecarError | undefined
   /** True while shutting down: clients are told to use another connection. */
   readonly closing: () => boolean
 }
 
+/** Where a request with a body carries its life, for whoever finds its bytes broken: a property is cheaper than a map for every call. */
+const lifeKey = Symbol('life')
+type Carrier = IncomingMessage & { [lifeKey]?: Life }
+
+/** Cancels the call whose body stopped making sense; false when no call is left that could answer for it. */
+export function breakCall(req: IncomingMessage, reason: SidecarError): boolean {
+  const life = (req as Carrier)[lifeKey]
+  if (life === undefined || life.over) return false
+  cancel(life, reason)
+  return true
+}
+
 /** The border to node:http: requests become Calls, Replies become responses. Nothing below knows IncomingMessage. */
 export function border(options: BorderOptions): (req: IncomingMessage, res: ServerResponse) => void {
-  const { handle, clock, broken, closing, clientBodyMs } = options
+  const { handle, clock, broken, closing, clientBodyMs, headerLines, held } = options
   // Ids need only be told apart: a start of the process, and a count.
   const start = (Date.now() % 36 ** 6).toString(36).padStart(6, '0')
   let count = 0
 
   return (req, res) => {
-    const head = requestHead(req)
+    const { socket } = req
+    // Behind an answer that ends the connection no other can follow: it would be executed and nobody would hear of it.
+    if (isEnding(socket)) return
+    const head = requestHead(req, headerLines)
     const life = newLife()
     const facts = newFacts(clock.now())
-    const upOptions: UploadOptions = { clock, silenceMs: clientBodyMs, broken: () => broken(req) }
+    const hasBody = head.length !== 0
+    const upOptions: UploadOptions = { clock, silenceMs: clientBodyMs, asksFirst: head.asksFirst, held, life, broken: () => broken(req) }
     const call: Call = {
       id: `${start}-${(++count).toString(36)}`,
       method: req.method ?? 'GET',
       path: head.path,
       headers: head.headers,
-      body: head.length === 0 ? undefined : upload(req, res, head.length, facts, upOptions),
+      body: hasBody ? upload({ req, res, length: head.length, facts }, upOptions) : undefined,
       wishes: head.wishes,
       life,
       facts,
@@ -43,9 +64,16 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
         inform(req, res, status, headers)
       },
     }
+    if (hasBody) (req as Carrier)[lifeKey] = life
     const gone = (): void => {
       if (life.over) return
-      if (res.writableFinished) return finish(life, undefined)
+      if (res.writableFinished) {
+        if (pipelined) socket.off('close', gone)
+        finish(life, undefined)
+        // What is left of the request stands in front of the client's next one, or of its leaving.
+        if (!req.complete) req.resume()
+        return
+      }
       const reason = broken(req) ?? new SidecarError('client_gone', 'the client closed its connection')
       facts.error ??= reason.kind
       cancel(life, reason)
@@ -53,13 +81,21 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
     }
     res.once('close', gone)
     // Behind another answer on the same connection a response has no socket yet, and would not hear it close.
-    if (res.socket === null) req.socket.once('close', gone)
+    const pipelined = res.socket === null
+    if (pipelined) socket.setMaxListeners(0).once('close', gone)
     // After a shape that can be read two ways, nobody knows where the next request begins.
-    if (closing() || head.problem !== undefined) res.shouldKeepAlive = false
+    if (head.problem !== undefined || closing()) endAfter(res, socket)
     const answered = head.problem === undefined ? handle(call) : refuseShape(handle, call, head.problem)
     answered.then(
       (reply) => {
-        pour(call, reply, req, res, clock)
+        // The rest of a body is not waited for: a client that asked before sending may never send it.
+        if (hasBody && !req.complete) endAfter(res, socket)
+        try {
+          pour(call, reply, req, res, clock)
+        } catch {
+          reply.drop()
+          res.destroy()
+        }
       },
       // The pipeline answers every failure itself; should it fail at that, the client must not wait for ever.
       () => {
@@ -70,16 +106,16 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
 }
 
 /** Goes through the pipeline like any call, so that it is measured and answered like any call; its body is never looked at. */
-function refuseShape(handle: Handler, call: Call, problem: string): Promise<Reply> {
+function refuseShape(handle: Handler, call: Call, problem: SidecarError): Promise<Reply> {
   const refusing: Call['body'] = {
     length: undefined,
     untouched: () => true,
     flow: (sink: Sink) => {
-      sink.fail(new SidecarError('bad_request', `the request has ${problem}`))
+      sink.fail(problem)
       return { pause: () => {}, resume: () => {}, close: () => {} }
     },
   }
-  return handle({ ...call, body: refusing, wishes: { ...call.wishes, contentType: 'application/json' } })
+  return handle({ ...call, path: call.path ?? '', body: refusing, wishes: { ...call.wishes, contentType: 'application/json' } })
 }
 
 function newFacts(now: number): Facts {
@@ -103,9 +139,18 @@ function newFacts(now: number): Facts {
 }
 
 function inform(req: IncomingMessage, res: ServerResponse, status: number, headers: Headers): void {
-  // HTTP/1.0 does not know interim answers, and 100 was ours to send.
-  if (req.httpVersionMinor === 0 || status === 100 || res.headersSent || res.destroyed) return
+  // HTTP/1.0 does not know interim answers, 100 was ours to send, and 101 is no interim answer.
+  if (req.httpVersionMinor === 0 || status < 102 || res.headersSent || res.destroyed) return
+  // Node would keep it for later, behind the head of its own answer.
+  if (res.socket === null) return
   const kept: Record<string, string | string[]> = {}
-  for (const [name, value] of Object.entries(headers)) if (value !== undefined) kept[name] = value
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined && !isForThisHop(name)) kept[name] = value
   res.writeInformation(status, kept)
 }
+
+const isForThisHop = (name: string): boolean =>
+  name === 'connection' ||
+  name === 'keep-alive' ||
+  name === 'transfer-encoding' ||
+  name === 'content-length' ||
+  name.startsWith('x-outrider-')

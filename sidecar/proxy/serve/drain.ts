@@ -1,9 +1,11 @@
-import type { Clock } from '../clock.ts'
+import type { Alarm, Clock } from '../clock.ts'
 import type { Admission } from '../layers/admit.ts'
 
 export interface DrainOptions {
   readonly clock: Clock
   readonly admission: Admission
+  /** Everything that a client still waits for, WebSockets among it. */
+  readonly busy: () => number
   readonly graceMs: number
   /** With nothing in flight for this long, there is nothing to wait for. */
   readonly idleExitMs: number
@@ -14,40 +16,49 @@ export interface DrainOptions {
   readonly say: (message: string) => void
 }
 
-/** New calls are refused, and what still flows is cut, this long before the grace ends: an answer needs time to be written. */
+/** New calls are refused two of these before the grace ends, and what still flows is cut one before: a last answer needs time to be written. */
 const lastMs = 1_000
+/** Even without any grace, clients are told why their calls end. */
+const shortestMs = 200
 const lookMs = 100
 
 /**
  * Goes on serving after the order to stop, for the app may be told to stop at the same moment and still make calls; leaves as soon as nobody
- * needs it, or when the grace is over.
+ * needs it, or when the grace is over. The answer stops at once.
  */
-export function drain({ clock, admission, graceMs, idleExitMs, cut, stop, say }: DrainOptions): void {
+export function drain({ clock, admission, busy, graceMs, idleExitMs, cut, stop, say }: DrainOptions): () => void {
   const began = clock.now()
-  const closeAt = began + Math.max(graceMs * 0.8, graceMs - 2 * lastMs)
-  const cutAt = began + Math.max(graceMs * 0.9, graceMs - lastMs)
+  const refuseAt = began + Math.max(graceMs * 0.7, graceMs - 2 * lastMs)
+  const cutAt = began + Math.max(graceMs * 0.8, graceMs - lastMs)
+  const stopAt = began + Math.max(graceMs, shortestMs)
   let idleSince = began
   let seen = admission.seen
   let wasCut = false
+  let alarm: Alarm | undefined
+  const end = (): void => {
+    clock.clear(alarm)
+    stop()
+  }
   const look = (): void => {
     const now = clock.now()
-    if (admission.inFlight > 0 || admission.seen !== seen) idleSince = now
+    if (busy() > 0 || admission.seen !== seen) idleSince = now
     seen = admission.seen
-    if (now - idleSince >= idleExitMs || now - began >= graceMs) {
-      say(
-        admission.inFlight === 0
-          ? 'nothing is in flight any more: stopping'
-          : `the grace is over with ${admission.inFlight} calls in flight: stopping`,
-      )
-      return stop()
-    }
-    if (now >= closeAt) admission.closed = true
+    if (now >= refuseAt) admission.closed = true
     if (now >= cutAt && !wasCut) {
       wasCut = true
-      say(`the grace is nearly over: ending ${admission.inFlight} calls`)
+      if (busy() > 0) say(`the grace is nearly over: ending ${busy()} calls`)
       cut()
     }
-    clock.set(lookMs, look)
+    if (busy() === 0 && (wasCut || now - idleSince >= idleExitMs)) {
+      say('nothing is in flight any more: stopping')
+      return end()
+    }
+    if (now >= stopAt) {
+      say(`the grace is over with ${busy()} calls in flight: stopping`)
+      return end()
+    }
+    alarm = clock.set(lookMs, look)
   }
   look()
+  return end
 }

@@ -3,7 +3,9 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SidecarError } from '../errors.ts'
-import { refuseRaw } from './refuseRaw.ts'
+import { breakCall } from './border.ts'
+import { isEnding } from './ending.ts'
+import { isAnswering, refuseInTurn, unfinished } from './refuseRaw.ts'
 
 export interface ListenerOptions {
   /** `localhost` stands for both loopback addresses. */
@@ -11,7 +13,6 @@ export interface ListenerOptions {
   readonly port: number
   readonly tls: { readonly cert: string; readonly key: string } | undefined
   readonly headerBytes: number
-  readonly headerLines: number
   readonly clientHeadMs: number
   readonly keepAliveMs: number
   readonly onCall: RequestListener
@@ -86,34 +87,54 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
     connectionsCheckingInterval: Math.max(100, Math.min(5_000, options.clientHeadMs / 4)),
     maxHeaderSize: options.headerBytes,
     noDelay: true,
+    // Node's own refusal says nothing; ours is made where all shapes are looked at.
+    requireHostHeader: false,
     // Only a WebSocket is an upgrade; Java's default client offers h2c with every POST, and would lose its body.
     shouldUpgradeCallback: (req: IncomingMessage) => req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket',
   }
   const server = options.tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...options.tls })
-  server.maxHeadersCount = options.headerLines
+  // With a count here, Node drops the lines beyond it without a word, be it the length or the key; all come, and too many are refused.
+  server.maxHeadersCount = 0
+  server.timeout = 0
   server.on('request', options.onCall)
   // The same path as any call: whoever asks before sending gets `100 Continue` when its body is wanted.
   server.on('checkContinue', options.onCall)
-  server.on('checkExpectation', (_req, res) => {
-    options.onRefused(refuseRaw(res.socket as Socket, new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')))
+  server.on('checkExpectation', options.onCall)
+  server.on('upgrade', (req, socket, head) => {
+    // Behind a call that is not answered yet, the switch of protocols would land in front of that answer.
+    if (isEnding(req.socket)) return socket.destroy()
+    if (!isAnswering(req.socket)) return options.onUpgrade(req, socket, head)
+    refuseInTurn(
+      req.socket,
+      new SidecarError('bad_request', 'an upgrade was sent before the call in front of it was answered'),
+      options.onRefused,
+    )
   })
-  server.on('upgrade', options.onUpgrade)
-  server.on('connect', (_req, socket) => {
-    options.onRefused(refuseRaw(socket, new SidecarError('bad_request', 'this is no forward proxy: CONNECT is not served')))
+  server.on('connect', (req) => {
+    if (isEnding(req.socket)) return req.socket.destroy()
+    refuseInTurn(req.socket, new SidecarError('bad_request', 'this is no forward proxy: CONNECT is not served'), options.onRefused)
   })
-  server.on('clientError', (err: NodeJS.ErrnoException, socket) => {
-    const failure = shapeError(err)
+  server.on('clientError', (err: NodeJS.ErrnoException, duplex) => {
+    const socket = duplex as Socket
+    const failure = shapeError(err, socket)
     if (failure === undefined) return socket.destroy()
-    broken.set(socket as Socket, failure)
-    options.onRefused(refuseRaw(socket, failure))
+    // What follows broken bytes is broken too, and Node says so for every packet.
+    if (broken.has(socket)) return
+    broken.set(socket, failure)
+    // In the middle of a body there is a call that can answer for itself, and an attempt that must not end as whole.
+    const req = unfinished(socket)
+    if (req !== undefined && breakCall(req, failure)) return
+    refuseInTurn(socket, failure, options.onRefused)
   })
   return server
 }
 
-/** Undefined for a client that merely left. */
-function shapeError(err: NodeJS.ErrnoException): SidecarError | undefined {
+/** Undefined for a client that merely left, or never said a word. */
+function shapeError(err: NodeJS.ErrnoException, socket: Socket): SidecarError | undefined {
   if (err.code === 'HPE_HEADER_OVERFLOW') return new SidecarError('header_too_large', 'the header is larger than allowed')
-  if (err.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new SidecarError('client_timeout', 'the header was not whole in time')
+  if (err.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return socket.bytesRead === 0 ? undefined : new SidecarError('client_timeout', 'the header was not whole in time')
+  }
   if (err.code?.startsWith('HPE_') !== true || err.code === 'HPE_INVALID_EOF_STATE') return undefined
   return new SidecarError('bad_request', `the request is not valid HTTP (${err.message.replace(/^Parse Error: /, '')})`, { cause: err })
 }

@@ -9,6 +9,7 @@ export function pour(call: Call, reply: Reply, req: IncomingMessage, res: Server
   facts.status = reply.status
   const declared = reply.headers['content-length']
   res.writeHead(reply.status, flat(reply.headers, call))
+  const write = writerFor(res)
   let tap: Tap | undefined
   let wantsPause = false
   let over = false
@@ -24,7 +25,8 @@ export function pour(call: Call, reply: Reply, req: IncomingMessage, res: Server
         res.end(bytes)
         return true
       }
-      if (res.write(bytes)) return true
+      if (write(bytes)) return true
+      if (!wantsPause) res.on('drain', () => tap?.resume())
       wantsPause = true
       return false
     },
@@ -43,11 +45,40 @@ export function pour(call: Call, reply: Reply, req: IncomingMessage, res: Server
     },
   }
   tap = reply.flow(sink)
-  if (over) return
-  if (wantsPause) tap.pause()
-  res.on('drain', () => {
-    tap?.resume()
-  })
+  // The body may take its time, and the head is worth having before it.
+  if (facts.bytesOut === 0 && !over) res.flushHeaders()
+  if (wantsPause && !over) tap.pause()
+}
+
+/**
+ * Writes the chunks of an answer of unknown length. node:http makes four pieces and a later tick of each; once its head is out, one write of
+ * one buffer says the same, and streams are nothing but small chunks.
+ */
+function writerFor(res: ServerResponse): (bytes: Buffer) => boolean {
+  const { socket } = res
+  if (!res.chunkedEncoding || socket === null) return (bytes) => res.write(bytes)
+  let first = true
+  return (bytes) => {
+    if (first || bytes.length === 0 || bytes.length > copiedBytes) {
+      first = false
+      return res.write(bytes)
+    }
+    if (socket.write(framed(bytes))) return true
+    socket.once('drain', () => res.emit('drain'))
+    return false
+  }
+}
+
+/** Beyond this a copy costs more than the pieces. */
+const copiedBytes = 16 * 1024
+
+function framed(bytes: Buffer): Buffer {
+  const size = bytes.length.toString(16)
+  const frame = Buffer.allocUnsafe(size.length + bytes.length + 4)
+  let at = frame.write(`${size}\r\n`, 0, 'latin1')
+  at += bytes.copy(frame, at)
+  frame.write('\r\n', at, 'latin1')
+  return frame
 }
 
 const isEmpty = (headers: Headers): boolean => {
@@ -58,16 +89,19 @@ const isEmpty = (headers: Headers): boolean => {
 /** A flat array is what writeHead is fastest with. */
 function flat(headers: Headers, call: Call): string[] {
   const out: string[] = []
-  const connection = headers['connection']
-  const named = typeof connection === 'string' && !isPlain(connection) ? connection.toLowerCase() : ''
+  const lines = headers['connection']
+  const connection = typeof lines === 'object' ? lines.join() : lines
+  const named = connection !== undefined && !isPlain(connection) ? connection.toLowerCase() : ''
   for (const name in headers) {
     if (isHopByHop(name) || (named !== '' && namedIn(named, name))) continue
     const value = headers[name]
     if (typeof value === 'string') out.push(name, value)
     else if (value !== undefined) for (const one of value) out.push(name, one)
   }
-  const { upstream, attempts } = call.facts
+  const { upstream, attempts, error } = call.facts
   out.push('x-outrider-call', call.id)
+  // Only where the answer is ours: an upstream that is a sidecar itself may send one of its own.
+  if (error !== undefined) out.push('x-outrider-error', error)
   if (attempts > 0) out.push('x-outrider-upstream', upstream, 'x-outrider-attempts', String(attempts))
   return out
 }
@@ -86,6 +120,6 @@ function isHopByHop(name: string): boolean {
     case 'upgrade':
       return true
     default:
-      return name.startsWith('x-outrider-') && name !== 'x-outrider-error'
+      return name.startsWith('x-outrider-')
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Wishes } from '../call.ts'
+import { SidecarError } from '../errors.ts'
 
 /** A request's header, sorted out in one pass: it is the first thing every call pays for. */
 export interface RequestHead {
@@ -8,17 +9,21 @@ export interface RequestHead {
   readonly wishes: Wishes
   /** Zero without a body, undefined when it comes chunked. */
   readonly length: number | undefined
+  /** The client waits for `100 Continue` before it sends its body. */
+  readonly asksFirst: boolean
   /** A shape that two servers could read differently; what Node's parser refuses by itself never comes here. */
-  readonly problem: string | undefined
+  readonly problem: SidecarError | undefined
 }
 
 /** Where the app's requests are served. */
 const prefix = '/v1'
 
-export function requestHead(req: IncomingMessage): RequestHead {
+export function requestHead(req: IncomingMessage, mostLines: number): RequestHead {
   const { rawHeaders } = req
   const headers: string[] = []
   let hosts = 0
+  let host = ''
+  let expect = ''
   let length = 0
   let codings = 0
   let coding = ''
@@ -34,6 +39,10 @@ export function requestHead(req: IncomingMessage): RequestHead {
     switch (lower) {
       case 'host':
         hosts++
+        host = value
+        continue
+      case 'expect':
+        expect = expect === '' ? value : `${expect},${value}`
         continue
       case 'content-length':
         length = Number(value)
@@ -51,7 +60,6 @@ export function requestHead(req: IncomingMessage): RequestHead {
       case 'te':
       case 'trailer':
       case 'upgrade':
-      case 'expect':
       case 'http2-settings':
       case 'cookie':
         continue
@@ -75,23 +83,32 @@ export function requestHead(req: IncomingMessage): RequestHead {
     }
     headers.push(name, value)
   }
-  const version11 = req.httpVersionMinor === 1
-  const problem =
-    hosts > 1
-      ? 'two Host headers'
-      : codings > 0 && (codings > 1 || !version11 || coding.toLowerCase() !== 'chunked')
-        ? 'a Transfer-Encoding other than "chunked", once, on HTTP/1.1'
-        : undefined
+  const { url = '' } = req
+  const version11 = req.httpVersionMajor === 1 && req.httpVersionMinor === 1
+  const asksFirst = version11 && expect !== ''
+  let problem: SidecarError | undefined
+  if (rawHeaders.length > 2 * mostLines) problem = new SidecarError('header_too_large', `the header has more than ${mostLines} lines`)
+  else if (req.httpVersionMajor !== 1) problem = unsafe('a version other than HTTP/1.0 and HTTP/1.1')
+  else if (hosts > 1) problem = unsafe('two Host headers')
+  else if (host === '' && (version11 || hosts > 0)) problem = unsafe('no Host')
+  else if (codings > 0 && (codings > 1 || !version11 || coding.toLowerCase() !== 'chunked'))
+    problem = unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
+  else if (!url.startsWith('/') && url !== '*') problem = unsafe('a whole URL as its target, and this is no forward proxy')
+  else if (asksFirst && expect.toLowerCase() !== '100-continue')
+    problem = new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
   return {
-    path: pathOf(req.url ?? ''),
+    path: pathOf(url),
     headers: isOrdinary(connection) ? headers : without(headers, connection),
     wishes: { contentType, key, timeoutMs, readTimeoutMs },
     length: codings > 0 ? undefined : length,
+    asksFirst,
     problem,
   }
 }
 
-/** What follows /v1, untouched; undefined for everything else, absolute-form targets among it: this is no forward proxy. */
+const unsafe = (what: string): SidecarError => new SidecarError('bad_request', `the request has ${what}`)
+
+/** What follows /v1, untouched; undefined for everything else. */
 function pathOf(target: string): string | undefined {
   if (!target.startsWith(prefix)) return undefined
   const next = target.charCodeAt(prefix.length)

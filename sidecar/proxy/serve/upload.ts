@@ -2,13 +2,27 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Facts, Sink, Tap, Upload } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
+import type { Held } from '../layers/read.ts'
+import { onOver, type Life } from '../life.ts'
 
 export interface UploadOptions {
   readonly clock: Clock
   /** The longest silence of a client in the middle of its body. */
   readonly silenceMs: number
+  /** The client waits for `100 Continue` before it sends. */
+  readonly asksFirst: boolean
+  /** What is read ahead is held in memory like any body. */
+  readonly held: Held
+  readonly life: Life
   /** Why the client's bytes stopped making sense, when they did. */
   readonly broken: () => SidecarError | undefined
+}
+
+export interface Incoming {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly length: number | undefined
+  readonly facts: Facts
 }
 
 /**
@@ -19,38 +33,38 @@ const aheadBytes = 8 * 1024 * 1024
 const aheadAfterMs = 500
 
 /** A request's body, pushed. */
-export function upload(
-  req: IncomingMessage,
-  res: ServerResponse,
-  length: number | undefined,
-  facts: Facts,
-  options: UploadOptions,
-): Upload {
+export function upload({ req, res, length, facts }: Incoming, options: UploadOptions): Upload {
   let untouched = true
   return {
     length,
     untouched: () => untouched,
-    flow: (sink) =>
-      flowing(
-        req,
-        options,
-        {
-          ...sink,
-          data: (bytes) => {
-            untouched = false
-            facts.bytesIn += bytes.length
-            return sink.data(bytes)
-          },
+    flow: (sink) => {
+      const tap = flowing(req, options, {
+        ...sink,
+        data: (bytes) => {
+          untouched = false
+          facts.bytesIn += bytes.length
+          return sink.data(bytes)
         },
-        () => {
-          // Only now: a client that asks first is not told to go on before its request has been looked at.
-          if (req.headers.expect !== undefined && !res.headersSent && !res.writableEnded) res.writeContinue()
-        },
-      ),
+      })
+      // Only now: a client that asks first is not told to go on before its request has been looked at.
+      if (options.asksFirst) goOn(res)
+      return tap
+    },
   }
 }
 
-function flowing(req: IncomingMessage, { clock, silenceMs, broken }: UploadOptions, sink: Sink, begin: () => void): Tap {
+function goOn(res: ServerResponse): void {
+  if (res.headersSent || res.destroyed) return
+  // Behind another answer Node would keep it for later, behind the head of its own.
+  if (res.socket === null)
+    res.once('socket', () => {
+      goOn(res)
+    })
+  else res.writeContinue()
+}
+
+function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }: UploadOptions, sink: Sink): Tap {
   let ahead: Buffer[] = []
   let aheadSize = 0
   let paused = false
@@ -60,10 +74,15 @@ function flowing(req: IncomingMessage, { clock, silenceMs, broken }: UploadOptio
   let looking: Alarm | undefined
 
   const settle = (): void => {
+    if (over) return
     over = true
     clock.clear(silence)
     clock.clear(looking)
+    held.bytes -= aheadSize
     ahead = []
+    aheadSize = 0
+    // What still comes is thrown away: the client's leaving must be seen behind it.
+    if (paused && !ended) req.resume()
   }
   const fail = (reason: SidecarError): void => {
     if (over) return
@@ -72,7 +91,8 @@ function flowing(req: IncomingMessage, { clock, silenceMs, broken }: UploadOptio
   }
   const end = (): void => {
     ended = true
-    if (over || (paused && ahead.length > 0)) return
+    // Whoever pauses may not be ready for the end either: it comes when the flow goes on.
+    if (over || paused) return
     settle()
     sink.end()
   }
@@ -81,15 +101,17 @@ function flowing(req: IncomingMessage, { clock, silenceMs, broken }: UploadOptio
     req.pause()
     looking = clock.set(aheadAfterMs, () => {
       looking = undefined
-      if (paused && aheadSize < aheadBytes) req.resume()
+      if (paused && mayReadAhead()) req.resume()
     })
   }
+  const mayReadAhead = (): boolean => aheadSize < aheadBytes && held.bytes < held.limit
   const onSilence = (): void => {
     if (paused || ended) silence = clock.set(silenceMs, onSilence)
     else fail(new SidecarError('client_timeout', `no byte of the request body for ${silenceMs / 1_000} s`))
   }
 
   silence = clock.set(silenceMs, onSilence)
+  onOver(life, settle)
   req.on('data', (bytes: Buffer) => {
     if (over) return
     if (silence !== undefined) clock.putOff(silence, silenceMs)
@@ -99,13 +121,13 @@ function flowing(req: IncomingMessage, { clock, silenceMs, broken }: UploadOptio
     }
     ahead.push(bytes)
     aheadSize += bytes.length
-    if (aheadSize >= aheadBytes) req.pause()
+    held.bytes += bytes.length
+    if (!mayReadAhead()) req.pause()
   })
   req.on('end', end)
   req.on('error', (err) => {
     fail(broken() ?? new SidecarError('client_gone', 'the client closed its connection before its request was whole', { cause: err }))
   })
-  begin()
 
   return {
     pause: () => {
@@ -117,11 +139,13 @@ function flowing(req: IncomingMessage, { clock, silenceMs, broken }: UploadOptio
       clock.clear(looking)
       while (ahead.length > 0 && !paused) {
         const bytes = ahead.shift()
-        aheadSize -= bytes?.length ?? 0
-        if (bytes !== undefined && !sink.data(bytes)) return hold()
+        if (bytes === undefined) break
+        aheadSize -= bytes.length
+        held.bytes -= bytes.length
+        if (!sink.data(bytes)) return over ? undefined : hold()
       }
       if (ended) end()
-      else req.resume()
+      else if (!paused) req.resume()
     },
     close: fail,
   }

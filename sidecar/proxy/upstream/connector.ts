@@ -1,9 +1,10 @@
-import { connect as connectTcp, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { openTunnel, type Egress } from './egress.ts'
 import type { Names } from './names.ts'
+import { tlsReason } from './tlsReason.ts'
 
 /** Where an upstream's connections go. */
 export interface Place {
@@ -33,7 +34,8 @@ export interface ConnectorOptions {
  * its own connector cannot be cancelled, does not time a proxy's answer, and reconnects without end after some errors.
  */
 export function connector({ place, names, clock, timeoutMs }: ConnectorOptions): Connector {
-  let session: Buffer | undefined
+  /** Kept with the trust under which it was made: resumed under another, it would pass over the check of the certificate. */
+  let resumable: { readonly session: Buffer; readonly context: SecureContext } | undefined
 
   const dial: Connector['dial'] = (done) => {
     let socket: Socket | undefined
@@ -48,11 +50,11 @@ export function connector({ place, names, clock, timeoutMs }: ConnectorOptions):
       if (err !== undefined) stop()
       over = true
       clock.clear(alarm)
-      socket?.removeAllListeners()
       done(err, err === undefined ? socket : undefined)
     }
     const alarm = clock.set(timeoutMs, () => {
-      end(new SidecarError('connect_timeout', `no connection to ${place.host}:${place.port} within ${timeoutMs / 1_000} s`))
+      const via = place.egress === undefined ? '' : ` through the HTTP proxy ${place.egress.host}:${place.egress.port}`
+      end(new SidecarError('connect_timeout', `no connection to ${place.host}:${place.port}${via} within ${timeoutMs / 1_000} s`))
     })
     openTcp(
       (use) => {
@@ -88,49 +90,75 @@ export function connector({ place, names, clock, timeoutMs }: ConnectorOptions):
   const openTcp = (use: (socket: Socket) => void, isOver: () => boolean, done: (err?: SidecarError) => void): void => {
     const host = place.egress?.host ?? place.host
     const port = place.egress?.port ?? place.port
-    const attempt = (mayForget: boolean): void => {
-      const { addresses } = place.egress === undefined ? place : { addresses: undefined }
+    const { addresses } = place.egress === undefined ? place : { addresses: undefined }
+    const attempt = (mayAskAgain: boolean): void => {
+      let remembered = false
       const lookup = (_host: string, _options: unknown, answer: (err: NodeJS.ErrnoException | null, list: never) => void): void => {
-        if (addresses !== undefined) answer(null, addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })) as never)
-        else
-          names.resolve(host, (err, list) => {
-            answer(err, list as never)
-          })
+        if (addresses !== undefined) return answer(null, addresses.map((address) => ({ address, family: isIP(address) })) as never)
+        names.resolve(host, (err, list, isOld) => {
+          remembered = isOld
+          answer(err, list as never)
+        })
       }
-      const socket = connectTcp({ host, port, lookup, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000, ...allAddresses })
-      use(socket)
-      socket.once('connect', () => {
-        done()
+      // An address in place of a name would be dialled without a look at ours.
+      const dialled = addresses === undefined ? host : 'fixed-addresses'
+      const socket = connectTcp({
+        host: dialled,
+        port,
+        lookup,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: 30_000,
+        ...allAddresses,
       })
-      socket.once('error', (err: NodeJS.ErrnoException) => {
+      use(socket)
+      const onError = (err: NodeJS.ErrnoException): void => {
         if (isOver()) return
-        if (mayForget && addresses === undefined && names.forget(host)) attempt(false)
-        else done(tcpError(err, `${host}:${port}`))
+        if (!mayAskAgain || !remembered) return done(tcpError(err, `${host}:${port}`, place.egress !== undefined))
+        names.forget(host)
+        attempt(false)
+      }
+      socket.once('error', onError)
+      socket.once('connect', () => {
+        // What happens to it from here on is no failure to connect.
+        socket.off('error', onError).on('error', () => {})
+        done()
       })
     }
     attempt(true)
   }
 
   const startTls = (tcp: Socket, tls: NonNullable<Place['tls']>, done: (err?: SidecarError) => void): TLSSocket => {
+    const context = tls.context()
+    const name = tls.serverName.replace(/\.$/, '')
     const secure = connectTls({
       socket: tcp,
-      servername: tls.serverName,
-      secureContext: tls.context(),
+      // What the certificate is checked against; an address may not be asked for by SNI.
+      host: name,
+      servername: isIP(name) === 0 ? name : '',
+      secureContext: context,
       ALPNProtocols: tls.http2 ? ['h2', 'http/1.1'] : ['http/1.1'],
-      ...(session === undefined ? {} : { session }),
+      ...(resumable?.context === context ? { session: resumable.session } : {}),
     })
-    secure.setNoDelay(true)
-    secure.once('secureConnect', () => {
-      done()
-      secure.on('session', (ticket) => {
-        session = ticket
-      })
-    })
-    secure.once('error', (err: NodeJS.ErrnoException) => {
+    const onError = (err: NodeJS.ErrnoException): void => {
+      // A session that the upstream no longer likes must not spoil the next connection too.
+      resumable = undefined
       done(tlsError(err, place.host))
-    })
-    secure.once('close', () => {
+    }
+    const onClose = (): void => {
+      resumable = undefined
       done(new SidecarError('tls_failed', `${place.host} closed the connection during the TLS handshake`))
+    }
+    secure.setNoDelay(true)
+    // With TLS 1.2 the session is there before the handshake is over, with 1.3 some time after it.
+    secure.on('session', (session) => {
+      resumable = { session, context }
+    })
+    secure.once('error', onError)
+    secure.once('close', onClose)
+    secure.once('secureConnect', () => {
+      secure.off('error', onError).off('close', onClose)
+      done()
     })
     return secure
   }
@@ -141,19 +169,20 @@ export function connector({ place, names, clock, timeoutMs }: ConnectorOptions):
 /** Every address gets a turn; a live one across an ocean answers well within this. */
 const allAddresses = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000 }
 
-function tcpError(err: NodeJS.ErrnoException, where: string): SidecarError {
+function tcpError(err: NodeJS.ErrnoException, where: string, isProxy: boolean): SidecarError {
   if (err.syscall === 'getaddrinfo' || err.code === 'ENOTFOUND' || err.code === 'EAI_AGAIN') {
-    return new SidecarError('dns_failed', `the name in ${where} does not resolve (${err.code ?? err.message})`, { cause: err })
+    const why = `does not resolve (${err.code ?? err.message})`
+    return isProxy
+      ? new SidecarError('egress_failed', `the name of the HTTP proxy ${where} ${why}`, { cause: err })
+      : new SidecarError('dns_failed', `the name in ${where} ${why}`, { cause: err })
   }
   const all = err instanceof AggregateError ? (err.errors as NodeJS.ErrnoException[]) : [err]
   const reasons = all.map((one) => one.message.replace(/^connect /, '')).join('; ')
+  if (isProxy) return new SidecarError('egress_failed', `no connection to the HTTP proxy ${where} (${reasons})`, { cause: err })
   const kind = all.every((one) => one.code === 'ETIMEDOUT') ? 'connect_timeout' : 'connect_failed'
   return new SidecarError(kind, `no connection to ${where} (${reasons})`, { cause: err })
 }
 
 function tlsError(err: NodeJS.ErrnoException, host: string): SidecarError {
-  const why = err.code === undefined ? err.message : `${err.code}: ${err.message}`
-  return new SidecarError('tls_failed', `the TLS handshake with ${host} failed (${why.replaceAll('\n', ' ').slice(0, 300)})`, {
-    cause: err,
-  })
+  return new SidecarError('tls_failed', `the TLS handshake failed: ${tlsReason(err, host)}`, { cause: err })
 }

@@ -3,11 +3,18 @@ import type { Socket } from 'node:net'
 const longest = 4 * 1024
 const most = 20
 
+export interface Continues {
+  /** Called before each attempt: the head of an answer is next. */
+  readonly expectHead: () => void
+  /** Something was taken out since: the upstream has seen the request. */
+  readonly continued: () => boolean
+}
+
 /**
  * Takes `100 Continue` answers that nobody asked for out of what a socket reads. Undici treats one as a protocol error and fails the call;
  * servers behind some balancers send them all the same. Armed for the head of each answer only.
  */
-export function dropContinues(socket: Socket): () => void {
+export function dropContinues(socket: Socket): Continues {
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null
   let armed = 0
   let held: Buffer | undefined
@@ -35,8 +42,12 @@ export function dropContinues(socket: Socket): () => void {
     return bytes
   }
 
-  return () => {
-    armed = most
+  return {
+    expectHead: () => {
+      armed = most
+      held = undefined
+    },
+    continued: () => armed < most || held !== undefined,
   }
 }
 

@@ -22,6 +22,9 @@ export function dispatch(options: DispatchOptions): Handler {
   const { name, pool } = options
   return (call) =>
     new Promise<Reply>((give, refuse) => {
+      if (options.base.path === '' && looksLikeHost(call.path)) {
+        return refuse(new SidecarError('bad_request', 'the path begins with two slashes, which would read as the name of another server'))
+      }
       call.facts.upstream = name
       if (!call.fresh) call.facts.attempts++
       call.facts.sentMs = 0
@@ -57,6 +60,7 @@ function attempt(
   let held = 0
   let interim = 0
   let started = false
+  let beganMs = 0
   let headed = false
   let ended: { trailers: Headers } | undefined
   let failure: SidecarError | undefined
@@ -107,15 +111,14 @@ function attempt(
       // Throwing here gives the socket back unharmed, aborting would cost it.
       if (failure !== undefined) throw failure
       controller = c
-      facts.connectedMs = clock.now()
+      beganMs = clock.now()
+      facts.connectedMs = beganMs
     },
     onRequestSent: () => {
       facts.sentMs = clock.now()
     },
     onResponseStarted: () => {
       started = true
-      clock.clear(writing)
-      writing = undefined
     },
     onResponseStart: (c, status, parsed) => {
       const headers = parsed as Headers
@@ -125,6 +128,8 @@ function attempt(
         return
       }
       headed = true
+      clock.clear(writing)
+      writing = undefined
       facts.headMs = clock.now()
       if (facts.sentMs === 0) facts.sentMs = facts.headMs
       const bare = call.method === 'HEAD' || status === 204 || status === 304
@@ -134,6 +139,7 @@ function attempt(
         status,
         headers,
         framed,
+        complete: () => ended !== undefined,
         flow,
         drop: () => {
           flow(nowhere)
@@ -158,8 +164,9 @@ function attempt(
     },
     onResponseError: (_c, err) => {
       if (over) return
-      const reused = connection.uses > 1 && !started
-      failure ??= failureOf(err, { headed, started, reused, sinceSentMs: facts.sentMs === 0 ? 0 : clock.now() - facts.sentMs })
+      const reused = connection.uses > 1 && !started && !connection.continued()
+      const first = connection.uses > 1 ? undefined : 'encrypted' in connection.socket ? 'secure' : 'plain'
+      failure ??= failureOf(connection.fault() ?? err, { headed, started, reused, sinceBeganMs: beganMs === 0 ? 0 : clock.now() - beganMs, first })
       leave()
       if (headed) sink?.fail(failure)
       else refuse(failure)
@@ -170,8 +177,8 @@ function attempt(
   if (life.cancelled !== undefined) return pool.giveBack(connection)
   connection.uses++
   connection.expectHead()
-  const { body, headers } = call
-  const outgoing = sent(body)
+  const outgoing = sent(call.body)
+  const headers = outgoing.length === undefined ? call.headers : [...call.headers, 'content-length', String(outgoing.length)]
   connection.client.dispatch(
     { method: call.method as 'POST', path: pathOf(base, call.path ?? ''), headers: headers as string[], body: outgoing.body },
     handler,
@@ -180,13 +187,19 @@ function attempt(
 
   /** Nothing to watch when the request went out in one go, as nearly all do. */
   function watchWriting(): void {
-    if (over || started || (connection.socket.writableLength === 0 && facts.sentMs !== 0)) return
-    let before = outgoing.progress() + connection.socket.bytesWritten
+    const { socket } = connection
+    // A socket of HTTP/2 moves for others too.
+    const shared = connection.capacity > 1
+    const unsent = (): number => (shared ? 0 : socket.writableLength)
+    const moved = (): number => (shared ? outgoing.progress() : socket.bytesWritten - socket.writableLength)
+    const isOut = (): boolean => over || headed || (facts.sentMs !== 0 && unsent() === 0)
+    if (isOut()) return
+    let before = moved()
     const ring = (): void => {
-      const waitsForClient = facts.sentMs === 0 && connection.socket.writableLength === 0
-      const now = outgoing.progress() + connection.socket.bytesWritten - connection.socket.writableLength
-      if (facts.sentMs !== 0 && connection.socket.writableLength === 0) return
-      if (!waitsForClient && now === before)
+      if (isOut()) return
+      const now = moved()
+      const waitsForClient = facts.sentMs === 0 && unsent() === 0 && outgoing.waiting()
+      if (now === before && !waitsForClient)
         return stop(new SidecarError('write_timeout', `the request did not move for ${writeMs / 1_000} s`))
       before = now
       writing = clock.set(writeMs, ring)
@@ -199,8 +212,13 @@ const nowhere: Sink = { data: () => true, end: () => {}, fail: () => {} }
 
 /** A base URL may have a query of its own (`?api-version=…`): it comes first. */
 function pathOf(base: DispatchOptions['base'], path: string): string {
-  if (base.query === '') return base.path + path
   const query = path.indexOf('?')
-  if (query < 0) return `${base.path}${path}?${base.query}`
-  return `${base.path}${path.slice(0, query)}?${base.query}&${path.slice(query + 1)}`
+  const before = query < 0 ? path : path.slice(0, query)
+  // Only a base URL without a path can be followed by nothing at all.
+  const whole = base.path + before || '/'
+  if (base.query === '') return query < 0 ? whole : whole + path.slice(query)
+  return query < 0 ? `${whole}?${base.query}` : `${whole}?${base.query}&${path.slice(query + 1)}`
 }
+
+/** Behind a base URL with a path two slashes are only an empty segment. */
+const looksLikeHost = (path: string | undefined): boolean => path !== undefined && /^(?:[/\\]|%2f|%5c){2}/i.test(path)

@@ -1,6 +1,7 @@
-import type { Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { isIP, type Socket } from 'node:net'
+import { connect as connectTls, type SecureContext } from 'node:tls'
 import { SidecarError } from '../errors.ts'
+import { tlsReason } from './tlsReason.ts'
 
 /** The HTTP proxy on the way out. */
 export interface Egress {
@@ -9,11 +10,16 @@ export interface Egress {
   readonly secure: boolean
   /** `user:password` in base64; never printed. */
   readonly authorization: string | undefined
+  /** Whom to trust where the proxy itself is reached over TLS; it is never shown the certificate that is meant for the upstream. */
+  readonly context: () => SecureContext
 }
 
 const longestHead = 16 * 1024
 
-/** Asks the proxy behind `tcp` for a tunnel. Every upstream goes through a tunnel, plain ones too: no key is shown to the proxy in passing. */
+/**
+ * Asks the proxy behind `tcp` for a tunnel. Every upstream goes through a tunnel, plain ones too: the other form, a whole URL in the request
+ * line, would mix the proxy's answers with those of the upstream, and an error of the one would pass for an error of the other.
+ */
 export function openTunnel(
   egress: Egress,
   place: { readonly host: string; readonly port: number },
@@ -21,43 +27,71 @@ export function openTunnel(
   use: (socket: Socket) => void,
   done: (err?: SidecarError) => void,
 ): void {
-  const where = `${egress.host}:${egress.port}`
   const fail = (why: string, cause?: unknown): void => {
-    done(new SidecarError('egress_failed', `the HTTP proxy ${where} ${why}`, { cause }))
+    done(new SidecarError('egress_failed', `the HTTP proxy ${egress.host}:${egress.port} ${why}`, { cause }))
   }
-  if (!egress.secure) return ask(tcp)
-  const secure = connectTls({ socket: tcp, servername: egress.host })
+  if (!egress.secure) return ask(tcp, place, egress.authorization, fail, done)
+  const secure = connectTls({
+    socket: tcp,
+    host: egress.host,
+    servername: isIP(egress.host) === 0 ? egress.host : '',
+    secureContext: egress.context(),
+  })
   use(secure)
-  secure.once('error', (err) => {
-    fail(`failed in its TLS handshake (${err.message})`, err)
-  })
-  secure.once('secureConnect', () => {
-    ask(secure)
-  })
-
-  function ask(socket: Socket): void {
-    const authority = `${place.host.includes(':') ? `[${place.host}]` : place.host}:${place.port}`
-    const login = egress.authorization === undefined ? '' : `proxy-authorization: Basic ${egress.authorization}\r\n`
-    let head = Buffer.alloc(0)
-    const onClose = (): void => {
-      fail('closed the connection without an answer')
-    }
-    const onError = (err: Error): void => {
-      fail(`broke the connection (${err.message})`, err)
-    }
-    const onReadable = (): void => {
-      const chunk = socket.read() as Buffer | null
-      if (chunk === null) return
-      head = Buffer.concat([head, chunk])
-      const end = head.indexOf('\r\n\r\n')
-      if (end < 0) return head.length > longestHead ? fail('answered with an endless header') : undefined
-      socket.off('readable', onReadable).off('close', onClose).off('error', onError)
-      const line = head.toString('latin1', 0, head.indexOf('\r\n')).slice(0, 100)
-      if (!/^HTTP\/1\.[01] 2\d\d(?: |$)/.test(line)) return fail(`refused the tunnel: ${line}`)
-      if (end + 4 < head.length) socket.unshift(head.subarray(end + 4))
-      done()
-    }
-    socket.on('readable', onReadable).on('close', onClose).on('error', onError)
-    socket.write(`CONNECT ${authority} HTTP/1.1\r\nhost: ${authority}\r\n${login}\r\n`)
+  const onError = (err: NodeJS.ErrnoException): void => {
+    fail(`failed in its TLS handshake: ${tlsReason(err, egress.host)}`, err)
   }
+  const onClose = (): void => {
+    fail('closed the connection during its TLS handshake')
+  }
+  secure.once('error', onError)
+  secure.once('close', onClose)
+  secure.once('secureConnect', () => {
+    secure
+      .off('error', onError)
+      .off('close', onClose)
+      .on('error', () => {})
+    ask(secure, place, egress.authorization, fail, done)
+  })
+}
+
+function ask(
+  socket: Socket,
+  { host, port }: { readonly host: string; readonly port: number },
+  authorization: string | undefined,
+  fail: (why: string, cause?: unknown) => void,
+  done: () => void,
+): void {
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  const login = authorization === undefined ? '' : `proxy-authorization: Basic ${authorization}\r\n`
+  let head = Buffer.alloc(0)
+  const onClose = (): void => {
+    fail('closed the connection without an answer')
+  }
+  const onError = (err: Error): void => {
+    fail(`broke the connection (${err.message})`, err)
+  }
+  const onReadable = (): void => {
+    const chunk = socket.read() as Buffer | null
+    if (chunk === null) return
+    head = Buffer.concat([head, chunk])
+    const end = head.indexOf('\r\n\r\n')
+    const line = head.toString('latin1', 0, Math.min(longestLine, Math.max(head.indexOf('\r\n'), 0) || head.length))
+    if (!'HTTP/1.'.startsWith(line.slice(0, 7))) return fail('answered with something that is not HTTP')
+    if (end < 0) return head.length > longestHead ? fail('answered with an endless header') : undefined
+    socket.off('readable', onReadable).off('close', onClose)
+    if (!/^HTTP\/1\.[01] 2\d\d(?: |$)/.test(line)) return fail(refusal(line))
+    socket.off('error', onError)
+    if (end + 4 < head.length) socket.unshift(head.subarray(end + 4))
+    done()
+  }
+  socket.on('readable', onReadable).on('close', onClose).on('error', onError)
+  socket.write(`CONNECT ${authority} HTTP/1.1\r\nhost: ${authority}\r\n${login}\r\n`)
+}
+
+const longestLine = 100
+
+function refusal(line: string): string {
+  const told = `refused the tunnel: ${line.replaceAll(/[^\x20-\x7e]/g, '?')}`
+  return line.startsWith('407', 9) ? `${told} (its URL takes a login: http://USER:PASSWORD@HOST:PORT)` : told
 }

@@ -1,4 +1,5 @@
 import { SidecarError } from '../errors.ts'
+import { tlsReason } from './tlsReason.ts'
 
 /** How far an attempt had come when its connection failed. */
 export interface Stage {
@@ -8,26 +9,40 @@ export interface Stage {
   readonly started: boolean
   /** The connection had carried an earlier call, and nothing came for this one. */
   readonly reused: boolean
-  readonly sinceSentMs: number
+  /** Zero when not a byte of the call had been written. */
+  readonly sinceBeganMs: number
+  /** Whether TLS is spoken on the connection, where this was the first call on it: what is wrong with it then may be wrong with the config. */
+  readonly first: 'plain' | 'secure' | undefined
+}
+
+/** What servers that close without a word may have wanted. */
+const hints = {
+  plain: '; does the upstream expect TLS on this port, and should its url begin with https://?',
+  secure: "; does it ask for a client certificate (the upstream's tls.cert and tls.key)?",
 }
 
 /** An upstream that closed a kept connection does so at once; one that took a second may have worked on the call. */
 const staleWithinMs = 1_000
 
 /** The one place that knows undici's errors. */
-export function failureOf(err: Error & { code?: string }, { headed, started, reused, sinceSentMs }: Stage): SidecarError {
+export function failureOf(err: Error & { code?: string }, { headed, started, reused, sinceBeganMs, first }: Stage): SidecarError {
   if (err instanceof SidecarError) return err
   const why = err.code ?? err.message
   if (headed) return new SidecarError('reply_cut', `the answer broke off before its end (${why})`, { cause: err })
+  // With TLS 1.3 the upstream refuses our certificate, or its absence, when for us the handshake is long over.
+  if (!started && !reused && err.code?.startsWith('ERR_SSL_') === true && err.code.includes('ALERT')) {
+    return new SidecarError('tls_failed', `the TLS handshake failed: ${tlsReason(err, 'the upstream')}`, { cause: err })
+  }
   if (isNonsense(err)) return new SidecarError('bad_reply', `the answer is not HTTP that can be used (${why})`, { cause: err })
   if (err.code === 'UND_ERR_INVALID_ARG' || err.code === 'UND_ERR_NOT_SUPPORTED') {
     return new SidecarError('bad_request', `the request cannot be passed on (${err.message})`, { cause: err })
   }
-  if (reused && sinceSentMs < staleWithinMs) {
+  if (reused && sinceBeganMs < staleWithinMs) {
     return new SidecarError('stale_connection', 'the upstream had closed a kept connection', { cause: err })
   }
+  const hint = first === undefined || started || sinceBeganMs > staleWithinMs ? '' : hints[first]
   const begun = started ? 'in the middle of the head of its answer' : 'without an answer'
-  return new SidecarError('no_reply', `the connection closed ${begun} (${why})`, { cause: err })
+  return new SidecarError('no_reply', `the connection closed ${begun} (${why})${hint}`, { cause: err })
 }
 
 function isNonsense(err: Error & { code?: string }): boolean {

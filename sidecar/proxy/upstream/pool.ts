@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import symbols from 'undici/lib/core/symbols.js'
 import Client from 'undici/lib/dispatcher/client.js'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
@@ -16,8 +17,14 @@ export interface Connection {
   busy: number
   readonly capacity: number
   alive: boolean
+  /** It has room and stands in the list of those that have. */
+  listed: boolean
   /** Called before each attempt: the next answer may begin with interim ones. */
   readonly expectHead: () => void
+  /** The upstream has answered `100 Continue` since. */
+  readonly continued: () => boolean
+  /** The first error of the socket: undici knows the last, and the alert of a TLS peer is followed by a mere end. */
+  readonly fault: () => Error | undefined
 }
 
 export interface Pool {
@@ -42,6 +49,8 @@ interface Waiter {
   readonly give: (connection: Connection) => void
   readonly refuse: (err: SidecarError) => void
   readonly life: Life
+  /** Takes no connection that has carried a call. */
+  readonly fresh: boolean
   readonly leave: (reason: SidecarError) => void
   alarm: Alarm | undefined
 }
@@ -56,18 +65,24 @@ export function pool(options: PoolOptions): Pool {
   /** The last used first: it is the least likely to have gone stale, and the others may age out. */
   const free: Connection[] = []
   const waiters: Waiter[] = []
-  const dialling = new Set<() => void>()
+  const dialling: (() => void)[] = []
+  let closed = false
 
   const take: Pool['take'] = (life, fresh, give, refuse) => {
     for (let connection = fresh ? undefined : free.pop(); connection !== undefined; connection = free.pop()) {
-      if (connection.alive) return begin(connection, give)
+      connection.listed = false
+      if (!isUsable(connection)) continue
+      connection.busy++
+      list(connection)
+      return give(connection)
     }
     const waiter: Waiter = {
       give,
       refuse,
       life,
+      fresh,
       leave: (reason) => {
-        drop(waiter)
+        leave(waiter)
         refuse(reason)
       },
       alarm: undefined,
@@ -75,17 +90,31 @@ export function pool(options: PoolOptions): Pool {
     onCancel(life, waiter.leave)
     if (life.cancelled !== undefined) return
     waiters.push(waiter)
-    if (dialling.size < waiters.length && all.size + dialling.size < connections) dial()
-    else
+    // An idle connection that may not be used must not stand in the way of a new one.
+    if (fresh && free[0] !== undefined && isFull()) lose(free[0])
+    if (!dialMore())
       waiter.alarm = clock.set(waitMs, () => {
         waiter.leave(busyFor(connections, waitMs))
       })
   }
 
-  const begin = (connection: Connection, give: (connection: Connection) => void): void => {
-    connection.busy++
-    if (connection.busy < connection.capacity) free.push(connection)
-    give(connection)
+  const isUsable = ({ alive, socket }: Connection): boolean => alive && !socket.destroyed
+  const isFull = (): boolean => all.size + dialling.length >= connections
+
+  /** A connection under way for everyone who waits, as far as the limit goes; tells whether it began one. */
+  const dialMore = (): boolean => {
+    let began = false
+    while (!closed && dialling.length < waiters.length && !isFull()) {
+      dial()
+      began = true
+    }
+    return began
+  }
+
+  const list = (connection: Connection): void => {
+    if (connection.listed || connection.busy >= connection.capacity) return
+    connection.listed = true
+    free.push(connection)
   }
 
   const drop = (waiter: Waiter): void => {
@@ -93,26 +122,25 @@ export function pool(options: PoolOptions): Pool {
     if (at >= 0) waiters.splice(at, 1)
     clock.clear(waiter.alarm)
     offCancel(waiter.life, waiter.leave)
-    // A connection that nobody waits for any more need not be opened.
-    for (const giveUp of dialling) {
-      if (dialling.size <= waiters.length) break
-      dialling.delete(giveUp)
-      giveUp()
-    }
+  }
+
+  const leave = (waiter: Waiter): void => {
+    drop(waiter)
+    // What was begun for a call that is gone is broken off, the youngest first: the others are nearer to their end.
+    while (dialling.length > waiters.length) dialling.pop()?.()
   }
 
   const dial = (): void => {
-    let settled = false
     const giveUp = connector.dial((err, socket) => {
-      settled = true
-      dialling.delete(giveUp)
-      const [waiter] = waiters
+      dialling.splice(dialling.indexOf(giveUp), 1)
       if (socket !== undefined) return offer(open(socket))
+      const [waiter] = waiters
       if (waiter === undefined || err === undefined) return
       drop(waiter)
       waiter.refuse(err)
+      dialMore()
     })
-    if (!settled) dialling.add(giveUp)
+    dialling.push(giveUp)
   }
 
   const open = (socket: Socket): Connection => {
@@ -137,8 +165,23 @@ export function pool(options: PoolOptions): Pool {
       maxHeaderSize: options.headerBytes,
       ...(h2 ? { h2Options: { maxConcurrentStreams: streamsPerConnection } } : {}),
     })
-    const expectHead = h2 ? () => {} : dropContinues(socket)
-    const connection: Connection = { client, socket, uses: 0, busy: 0, capacity: h2 ? streamsPerConnection : 1, alive: true, expectHead }
+    const { expectHead, continued } = h2 ? { expectHead: () => {}, continued: () => false } : dropContinues(socket)
+    let fault: Error | undefined
+    socket.once('error', (err: Error) => {
+      fault = err
+    })
+    const connection: Connection = {
+      client,
+      socket,
+      uses: 0,
+      busy: 0,
+      capacity: h2 ? streamsPerConnection : 1,
+      alive: true,
+      listed: false,
+      expectHead,
+      continued,
+      fault: () => fault,
+    }
     all.add(connection)
     client.on('disconnect', () => {
       lose(connection)
@@ -146,6 +189,8 @@ export function pool(options: PoolOptions): Pool {
     socket.once('close', () => {
       lose(connection)
     })
+    // Before the first call, which may never come: from here on the Client hears when the upstream closes, and lets it age.
+    client[symbols.kConnect](() => {})
     return connection
   }
 
@@ -156,33 +201,46 @@ export function pool(options: PoolOptions): Pool {
     const at = free.indexOf(connection)
     if (at >= 0) free.splice(at, 1)
     connection.client.destroy().catch(() => {})
-    if (waiters.length > dialling.size && all.size + dialling.size < connections) dial()
+    dialMore()
   }
 
+  /** A connection with room goes to those who wait longest. */
   const offer = (connection: Connection): void => {
-    const [waiter] = waiters
-    if (waiter === undefined) {
-      free.push(connection)
-      return
+    while (connection.busy < connection.capacity) {
+      const at = waiters.findIndex(({ fresh }) => !fresh || connection.uses === 0)
+      const waiter = waiters[at]
+      if (waiter === undefined) break
+      drop(waiter)
+      connection.busy++
+      waiter.give(connection)
     }
-    drop(waiter)
-    begin(connection, waiter.give)
+    // Those left over want a new connection, and this one stands in the way.
+    if (waiters.length > dialling.length && connection.busy === 0 && isFull()) return lose(connection)
+    list(connection)
+    // One connection of HTTP/2 does for many.
+    if (connection.capacity > 1) while (dialling.length > waiters.length) dialling.pop()?.()
   }
 
   const giveBack = (connection: Connection): void => {
-    const wasFull = connection.busy === connection.capacity
     connection.busy--
-    if (!connection.alive || !wasFull) return
-    offer(connection)
+    // Undici says that an answer is over before it decides whether its connection lives on: asked in this turn, a dead one would be handed on.
+    queueMicrotask(() => {
+      if (isUsable(connection) && connection.busy < connection.capacity) offer(connection)
+    })
   }
 
   return {
     take,
     giveBack,
-    stats: () => ({ open: all.size, busy: all.size - free.length, waiting: waiters.length }),
+    stats: () => {
+      const busy = [...all].filter((connection) => connection.busy > 0).length
+      return { open: all.size, busy, waiting: waiters.length }
+    },
     close: () => {
-      for (const giveUp of dialling) giveUp()
-      for (const connection of all) connection.client.destroy().catch(() => {})
+      closed = true
+      for (const giveUp of dialling.splice(0)) giveUp()
+      for (const waiter of [...waiters]) waiter.leave(new SidecarError('draining', 'this pod is shutting down'))
+      for (const connection of [...all]) lose(connection)
     },
   }
 }

@@ -4,28 +4,36 @@ import { isUpload, type Call, type Tap, type Upload } from '../call.ts'
 /** A request body as undici takes it. */
 export interface Outgoing {
   readonly body: Buffer | Readable | null
-  /** Grows while the body moves. */
+  /** What undici cannot know: a body in parts would go out chunked, and not every upstream takes that. */
+  readonly length: number | undefined
+  /** Grows while the body is taken. */
   readonly progress: () => number
+  /** All that has come is taken: it is the client who keeps the upstream waiting. */
+  readonly waiting: () => boolean
 }
 
 /** Up to here a body goes out in one write; a longer one goes in slices, so that a stalled one shows. */
 const oneWrite = 64 * 1024
+/** Small, for a write counts as movement only when all of it is gone. */
+const slice = 16 * 1024
 
 export function sent(body: Call['body']): Outgoing {
-  if (body === undefined) return { body: null, progress: () => 0 }
+  if (body === undefined) return { body: null, length: undefined, ...unseen }
   if (isUpload(body)) return streamed(body)
-  return body.length <= oneWrite ? { body, progress: () => 0 } : sliced(body)
+  return body.length <= oneWrite ? { body, length: undefined, ...unseen } : sliced(body)
 }
+
+const unseen = { progress: () => 0, waiting: () => false }
 
 function sliced(body: Buffer): Outgoing {
   let at = 0
   const stream = new Readable({
     highWaterMark: oneWrite,
     read() {
-      stream.push(at < body.length ? body.subarray(at, (at += oneWrite)) : null)
+      stream.push(at < body.length ? body.subarray(at, (at += slice)) : null)
     },
   })
-  return { body: stream, progress: () => at }
+  return { body: stream, length: body.length, progress: () => at - stream.readableLength, waiting: () => false }
 }
 
 function streamed(upload: Upload): Outgoing {
@@ -59,5 +67,5 @@ function streamed(upload: Upload): Outgoing {
       done(err)
     },
   })
-  return { body: stream, progress: () => bytes }
+  return { body: stream, length: upload.length, progress: () => bytes - stream.readableLength, waiting: () => stream.readableLength === 0 }
 }

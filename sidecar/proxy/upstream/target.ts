@@ -37,13 +37,17 @@ export function openTarget(
     say,
   )
   const aliases = network.hostAliases ?? {}
+  const way = egressFor(url, upstream.proxy, network)
+  // Of its own: the certificate that we show to the upstream is not for the proxy.
+  const egressTrust =
+    way?.secure === true ? openTrust({ cas: network.ca === undefined ? [] : [network.ca], cert: undefined, key: undefined }, say) : trust
   const known = names({ now: clock.now, cacheMs: network.dnsCache, aliases })
   const placeFor = (http2: boolean): Place => ({
     host,
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
     tls: secure ? { serverName: upstream.tls?.serverName ?? host, context: trust.context, http2 } : undefined,
     addresses: upstream.addresses,
-    egress: egressFor(url, upstream.proxy, network),
+    egress: way === undefined ? undefined : { ...way, context: egressTrust.context },
   })
   const dialler = (http2: boolean): Connector => connector({ place: placeFor(http2), names: known, clock, timeoutMs: timeouts.connect })
   const connections = pool({
@@ -70,6 +74,7 @@ export function openTarget(
     close: () => {
       connections.close()
       trust.close()
+      egressTrust.close()
     },
   }
 }

@@ -1,5 +1,7 @@
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { ConfigRefused } from '../../config/refused.ts'
 import { watchFiles } from '../../config/watchFiles.ts'
 
 export interface TrustFiles {
@@ -20,28 +22,66 @@ export interface Trust {
  */
 export function openTrust(files: TrustFiles, say: (level: 'info' | 'error', message: string) => void): Trust {
   const paths = [...files.cas, files.cert, files.key].filter((path) => path !== undefined)
-  let context: SecureContext | undefined
-  const make = (): SecureContext =>
-    createSecureContext({
-      ...(files.cas.length === 0 ? {} : { ca: [...getCACertificates('default'), ...files.cas.map((path) => readFileSync(path, 'utf8'))] }),
-      ...(files.cert === undefined ? {} : { cert: readFileSync(files.cert) }),
-      ...(files.key === undefined ? {} : { key: readFileSync(files.key) }),
-    })
+  if (paths.length === 0) {
+    let usual: SecureContext | undefined
+    return { context: () => (usual ??= createSecureContext()), close: () => {} }
+  }
   const renew = (): void => {
     try {
-      context = make()
+      context = make(files)
       say('info', `certificates read again: ${paths.join(', ')}`)
     } catch (err) {
-      say('error', `certificates that cannot be used, the ones from before stay: ${paths.join(', ')} (${(err as Error).message})`)
+      say('error', `certificates that cannot be used, the ones from before stay: ${(err as Error).message}`)
     }
   }
-  // At once where there are files, so that a wrong one is told at the start; else with the first connection that needs it.
-  if (paths.length > 0) context = make()
-  const watched = paths.length === 0 ? undefined : watchFiles(paths, renew)
-  return {
-    context: () => (context ??= make()),
-    close: () => {
-      watched?.close()
-    },
+  // Before the files are read, so that no change falls between the two.
+  const watched = watchFiles(paths, renew)
+  let context: SecureContext
+  try {
+    // Now and not with the first connection, so that a wrong file is told at the start.
+    context = make(files)
+  } catch (err) {
+    watched.close()
+    throw err
+  }
+  return { context: () => context, close: watched.close }
+}
+
+function make({ cas, cert, key }: TrustFiles): SecureContext {
+  const options = {
+    ...(cas.length === 0 ? {} : { ca: [...getCACertificates('default'), ...cas.flatMap(certificatesIn)] }),
+    ...(cert === undefined ? {} : { cert: certificatesIn(cert).join('\n') }),
+    ...(key === undefined ? {} : { key: read(key) }),
+  }
+  try {
+    return createSecureContext(options)
+  } catch (err) {
+    throw refused(key ?? '', `cannot be used with ${cert ?? 'its certificate'} (${(err as Error).message})`)
   }
 }
+
+const pem = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----/g
+
+/** Looked at one by one: OpenSSL passes over what it cannot read without a word, and every connection would fail instead. */
+function certificatesIn(path: string): string[] {
+  const found = read(path).match(pem) ?? []
+  if (found.length === 0) throw refused(path, 'holds no certificate in PEM form')
+  for (const [index, text] of found.entries()) {
+    try {
+      new X509Certificate(text)
+    } catch (err) {
+      throw refused(path, `holds a certificate that cannot be read, number ${index + 1} of ${found.length} (${(err as Error).message})`)
+    }
+  }
+  return found
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (err) {
+    throw refused(path, `cannot be read (${(err as NodeJS.ErrnoException).code ?? 'for an unknown reason'})`)
+  }
+}
+
+const refused = (path: string, message: string): ConfigRefused => new ConfigRefused(path, [{ path: '', message }])

@@ -16,6 +16,6 @@ export const bare: Peer = {
     }),
   command: ({ port, upstream }) => ({
     file: process.execPath,
-    args: [join(outdir, 'bare.js'), String(port), upstream.origin, upstreamKey, upstream.caFile],
+    args: [join(outdir, 'bare.cjs'), String(port), upstream.origin, upstreamKey, upstream.caFile],
   }),
 }

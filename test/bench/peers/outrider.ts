@@ -7,6 +7,12 @@ import { available, type Peer, type Situation } from './peer.ts'
 
 const outdir = join(import.meta.dirname, '../../../.bench/dist')
 
+/**
+ * How Node is to be started in a pod. A small young generation keeps a busy sidecar at 120 instead of 160 MiB and costs no processor time;
+ * without SIGUSR1 nobody in the pod can open an inspector on the loopback they all share.
+ */
+export const nodeFlags = ['--max-semi-space-size=4', '--disable-sigusr1']
+
 /** Ours, as the image carries it: the bundle, with nothing switched off. */
 export const outrider: Peer = {
   name: 'outrider',
@@ -19,7 +25,7 @@ export const outrider: Peer = {
   command: (situation) => {
     const file = join(situation.dir, 'outrider.yaml')
     writeFileSync(file, stringify(configuration(situation)))
-    return { file: process.execPath, args: [join(outdir, 'main.js'), 'proxy', '--config', file] }
+    return { file: process.execPath, args: [...nodeFlags, join(outdir, 'main.cjs'), 'proxy', '--config', file] }
   },
 }
 

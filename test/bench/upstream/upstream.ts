@@ -17,7 +17,8 @@ export async function startUpstreams(dir: string, cores: string): Promise<Upstre
   const ports = (await nextMessage(running)) as { plainPort: number; securePort: number }
   return {
     plain: { port: ports.plainPort, tls: false, origin: `http://127.0.0.1:${ports.plainPort}`, caFile },
-    secure: { port: ports.securePort, tls: true, origin: `https://127.0.0.1:${ports.securePort}`, caFile },
+    // By name, as real ones are: a name goes through lookup and SNI.
+    secure: { port: ports.securePort, tls: true, origin: `https://localhost:${ports.securePort}`, caFile },
     stop: () => running.stop(),
   }
 }
