@@ -112,8 +112,9 @@ const streams = mapping({
 })
 
 const noProxyEntry = 'must be a host, a .suffix, an IP address, a CIDR block, a host:port or *'
-function isNoBlockOrGood(entry: string): boolean {
-  if (!entry.includes('/')) return true
+
+/** What has a slash must be a block: a slip of the pen would send calls past the proxy, or all of them through it. */
+function isBlock(entry: string): boolean {
   const [, net = '', bits] = /^\[?([^[\]/]*)\]?\/(\d{1,3})$/.exec(entry) ?? []
   return isIP(net) !== 0 && Number(bits) <= (isIP(net) === 6 ? 128 : 32)
 }
@@ -123,7 +124,11 @@ const network = mapping({
   httpProxy: optional(httpUrl, { help: 'HTTP proxy for upstreams with http.' }),
   noProxy: optional(
     v.array(
-      v.pipe(v.string(noProxyEntry), v.regex(/^(?:\*|\*?\.?[\w[\]:][\w.:[\]/-]*)$/, noProxyEntry), v.check(isNoBlockOrGood, noProxyEntry)),
+      v.pipe(
+        v.string(noProxyEntry),
+        v.regex(/^(?:\*|\*?\.?[\w[\]:][\w.:[\]/-]*)$/, noProxyEntry),
+        v.check((entry) => !entry.includes('/') || isBlock(entry), noProxyEntry),
+      ),
       'must be a list of hosts',
     ),
     {

@@ -80,17 +80,21 @@ async function start({ config, warnings, env, write }: ProxyOptions, opened: Ope
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
   })
-  const handle = pipeline(config, { ...state, ...reporting(config, log, metrics.observe, clock.now) }, target)
-  const { listening, admin, leave } = await openPorts({ config, say, state, sockets, metrics, handle }, opened)
+  const told = reporting(config, log, metrics.observe, clock.now)
+  const handle = pipeline(config, { ...state, ...told }, target)
+  const { listening, admin, leave } = await openPorts({ config, say, state, sockets, metrics, handle, defect: told.defect }, opened)
   const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}`
   say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
 
   const close = async (): Promise<void> => {
     undo(opened)
-    // What was just closed tells so in this turn of the event loop, and calls that end by it are still counted and logged.
-    await new Promise((done) => {
-      setImmediate(done)
-    })
+    // What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted
+    // and logged.
+    for (let turn = 0; turn < 2; turn++) {
+      await new Promise((done) => {
+        setImmediate(done)
+      })
+    }
   }
   return {
     port: listening.port,
@@ -128,7 +132,7 @@ async function openState(config: Config, env: ProxyOptions['env'], say: Say, ope
   opened.push(() => key?.close())
   const clients = await openClients(config, say)
   opened.push(clients.close)
-  const target = openTarget(upstream, config, key, clock, say)
+  const target = openTarget(upstream, config, { key, clock, say })
   opened.push(target.close)
   return { clock, admission, held, target, clients: clients.current }
 }
@@ -144,10 +148,12 @@ interface Inside {
   }
   readonly metrics: Metrics
   readonly handle: Handler
+  readonly defect: Surroundings['defect']
 }
 
 /** The two ways in, and how they are left: `leave` resolves when nobody needs them any more, the second time at once. */
-async function openPorts({ config, say, state: { clock, admission, held }, sockets, metrics, handle }: Inside, opened: Opened) {
+async function openPorts({ config, say, state, sockets, metrics, handle, defect }: Inside, opened: Opened) {
+  const { clock, admission, held } = state
   let draining = false
   let listener: Listener | undefined
   const onCall = border({
@@ -158,6 +164,7 @@ async function openPorts({ config, say, state: { clock, admission, held }, socke
     clientBodyMs: config.timeouts.clientBody,
     broken: (req) => listener?.broken(req),
     closing: () => draining,
+    defect,
   })
   const admin = await openAdmin({
     ...config.admin,
@@ -192,7 +199,8 @@ async function openPorts({ config, say, state: { clock, admission, held }, socke
     if (draining) return
     draining = true
     say('info', `told to stop: finishing ${admission.inFlight} calls, at most ${config.drain.grace / 1_000} s`)
-    listening.closeIdle()
+    // Idle connections stay open: a call may be on its way on them, and what Node takes for idle includes those that have just been opened.
+    // Each is closed by its next answer, and all of them at the end.
     await new Promise<void>((stop) => {
       const end = drain({
         clock,

@@ -30,6 +30,7 @@ test('dots that are no segment pass', async () => {
     '/%',
     '/%2',
     '/%zz',
+    '/a%252520b',
     '//',
     '/a;..b',
   ]) {

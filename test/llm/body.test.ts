@@ -10,7 +10,10 @@ function byParsing(text: string): { model: string; stream: boolean } {
 }
 
 const space = fc.array(fc.constantFrom(' ', '\n', '\r', '\t'), { maxLength: 3 }).map((all) => all.join(''))
-const name = fc.oneof({ weight: 3, arbitrary: fc.constantFrom('model', 'stream', 'messages', 'modelx', 'stre', '"model"', 'a\\') }, fc.string({ maxLength: 8 }))
+const name = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom('model', 'stream', 'messages', 'modelx', 'stre', '"model"', 'a\\') },
+  fc.string({ maxLength: 8 }),
+)
 const inner: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom(true, false, null, 'gpt', 'a"b', '\\', '\\"', '{"model":"no"}', 'é😀', '"stream":true', 1.5e3, -0),
   fc.jsonValue({ maxDepth: 3 }),
@@ -36,23 +39,51 @@ test('model and stream are found as JSON.parse finds them, at the top level only
 })
 
 test('a name spelt with escapes is the same name', () => {
-  const escaped = (text: string): string => text.split('').map((one) => `\\u00${one.charCodeAt(0).toString(16)}`).join('')
+  const escaped = (text: string): string =>
+    text
+      .split('')
+      .map((one) => `\\u00${one.charCodeAt(0).toString(16)}`)
+      .join('')
   assert.deepEqual(scanBody(Buffer.from(`{"${escaped('model')}":"m","${escaped('stream')}":true}`)), { model: 'm', stream: true })
   assert.deepEqual(scanBody(Buffer.from(`{"model":"m","strea\\u006d" : true}`)), { model: 'm', stream: true })
 })
 
 test('a name that comes twice hides no other', () => {
-  assert.deepEqual(scanBody(Buffer.from('{"model":"a","model":"b","stream":true}')).stream, true)
+  assert.deepEqual(scanBody(Buffer.from('{"model":"a","model":"b","model":"c","stream":true}')).stream, true)
+  assert.deepEqual(scanBody(Buffer.from('{"stream":true,"stream":true,"stream":true,"model":"a"}')).model, 'a')
 })
 
 test('no garbage makes the scan throw or hang', () => {
-  const pieces = fc.constantFrom('{', '}', '[', ']', '"', '\\', ':', ',', 'model', 'stream', '"model"', '"stream":true', ' ', '0', 'true', '\u0000')
+  const pieces = fc.constantFrom(
+    '{',
+    '}',
+    '[',
+    ']',
+    '"',
+    '\\',
+    ':',
+    ',',
+    'model',
+    'stream',
+    '"model"',
+    '"stream":true',
+    ' ',
+    '0',
+    'true',
+    '\u0000',
+  )
   fc.assert(
-    fc.property(fc.oneof(fc.array(pieces, { maxLength: 30 }).map((all) => Buffer.from(all.join(''))), fc.uint8Array({ maxLength: 64 }).map(Buffer.from)), (bytes) => {
-      const { model, stream } = scanBody(bytes)
-      assert.equal(typeof model, 'string')
-      assert.equal(typeof stream, 'boolean')
-    }),
+    fc.property(
+      fc.oneof(
+        fc.array(pieces, { maxLength: 30 }).map((all) => Buffer.from(all.join(''))),
+        fc.uint8Array({ maxLength: 64 }).map(Buffer.from),
+      ),
+      (bytes) => {
+        const { model, stream } = scanBody(bytes)
+        assert.equal(typeof model, 'string')
+        assert.equal(typeof stream, 'boolean')
+      },
+    ),
     { numRuns: 5_000 },
   )
 })

@@ -5,7 +5,10 @@ import { jsonEnd } from '../../sidecar/proxy/llm/jsonEnd.ts'
 import { splitText } from '../fixtures/streams.ts'
 
 const documents = fc
-  .oneof(fc.dictionary(fc.string({ maxLength: 4 }), fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 }), fc.array(fc.jsonValue({ maxDepth: 3 }), { maxLength: 4 }))
+  .oneof(
+    fc.dictionary(fc.string({ maxLength: 4 }), fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 }),
+    fc.array(fc.jsonValue({ maxDepth: 3 }), { maxLength: 4 }),
+  )
   .chain((value) => fc.constantFrom(JSON.stringify(value), JSON.stringify(value, null, 2)))
 
 test('an object or array is closed when it is whole, however it is cut, and never before', () => {

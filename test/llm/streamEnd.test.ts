@@ -62,11 +62,17 @@ test('the streams of other endpoints are believed when their transfer had an end
 test('no text makes streamEnd or lastBytes throw', () => {
   const operations: Operation[] = ['chat', 'completions', 'responses', 'messages', 'embeddings', 'models', 'other']
   fc.assert(
-    fc.property(fc.constantFrom(...operations), fc.oneof(anyText, fc.string()), fc.string(), fc.boolean(), (operation, tail, left, framed) => {
-      assert.match(streamEnd(operation, tail, framed), /^(?:whole|missing_done|cut)$/)
-      lastBytes({ operation, tail, left: Buffer.from(left), by: framed ? 'framed' : 'broken' })
-      assert.ok(lastNumber(tail) >= -1)
-    }),
+    fc.property(
+      fc.constantFrom(...operations),
+      fc.oneof(anyText, fc.string()),
+      fc.string(),
+      fc.boolean(),
+      (operation, tail, left, framed) => {
+        assert.match(streamEnd(operation, tail, framed), /^(?:whole|missing_done|cut)$/)
+        lastBytes({ operation, tail, left: Buffer.from(left), by: framed ? 'framed' : 'broken' })
+        assert.ok(lastNumber(tail) >= -1)
+      },
+    ),
     { numRuns: 2_000 },
   )
 })

@@ -12,7 +12,7 @@ type Line = Record<string, unknown>
 async function logged(
   calls: readonly Call[],
   level: Level = 'info',
-  now = (): number => 1_500,
+  now = (): number => performance.now(),
 ): Promise<{ lines: Line[]; writes: number }> {
   const writes: string[] = []
   const log = accessLog({ now, write: (lines) => writes.push(lines), level })

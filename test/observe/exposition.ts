@@ -42,7 +42,7 @@ export function parseExposition(text: string): Series[] {
     assert.equal(read, inside.length, line)
     assert.ok(number === '+Inf' || Number.isFinite(Number(number)), line)
     assert.ok(types.has(name) || types.get(name.replace(/_(?:bucket|sum|count)$/, '')) === 'histogram', `${name} has no type`)
-    const key = `${name}{${JSON.stringify(Object.entries(labels).toSorted())}}`
+    const key = `${name}{${JSON.stringify(Object.entries(labels).map(String).toSorted())}}`
     assert.ok(!seen.has(key), `twice: ${line}`)
     seen.add(key)
     series.push({ name, labels, value: Number(number) })

@@ -19,9 +19,9 @@ const open = (): Metrics =>
 const seriesOf = async ({ text }: Metrics): Promise<Series[]> => parseExposition(await text())
 
 async function valueOf(all: Metrics, name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
-  const wanted = JSON.stringify(Object.entries(labels).toSorted())
+  const wanted = JSON.stringify(Object.entries(labels).map(String).toSorted())
   const series = await seriesOf(all)
-  return series.find((one) => one.name === name && JSON.stringify(Object.entries(one.labels).toSorted()) === wanted)?.value
+  return series.find((one) => one.name === name && JSON.stringify(Object.entries(one.labels).map(String).toSorted()) === wanted)?.value
 }
 
 const over = (all: Metrics, facts: Partial<Facts>): void => {

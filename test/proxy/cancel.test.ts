@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import { setTimeout as pass } from 'node:timers/promises'
+import timers from 'node:timers/promises'
 import { answers, paced, provider, rawUpstream, stall, stallAfter } from '../fixtures/provider.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 import { post, uploadHead, wireClient } from '../fixtures/wireClient.ts'
@@ -22,9 +22,11 @@ async function silentListener(t: TestContext): Promise<{ port: number; accepted:
   const gone = Promise.withResolvers<void>()
   const server = createServer((socket) => {
     accepted.resolve()
-    socket.on('error', () => {}).on('close', () => {
-      gone.resolve()
-    })
+    socket
+      .on('error', () => {})
+      .on('close', () => {
+        gone.resolve()
+      })
     socket.resume()
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -39,11 +41,11 @@ async function fill(socket: Socket): Promise<void> {
   const piece = Buffer.alloc(64 * 1024, 'u')
   for (;;) {
     const written = new Promise<boolean>((done) => {
-      socket.write(piece, () => {
-        done(true)
+      socket.write(piece, (err) => {
+        done(!(err instanceof Error))
       })
     })
-    if (!(await Promise.race([written, pass(100, false)]))) return
+    if (!(await Promise.race([written, timers.setTimeout(100, false)]))) return
   }
 }
 
@@ -157,9 +159,11 @@ for (const [how, leave] of [
     const closed = Promise.withResolvers<void>()
     // Reads the head and then nothing until it is told that the client has left: a close behind unread bytes is seen only by reading.
     const server = createServer((socket) => {
-      socket.on('error', () => {}).on('close', () => {
-        closed.resolve()
-      })
+      socket
+        .on('error', () => {})
+        .on('close', () => {
+          closed.resolve()
+        })
       socket.once('data', () => {
         socket.pause()
         reading.resolve()
@@ -172,7 +176,7 @@ for (const [how, leave] of [
       server.close()
     })
     const sidecar = await startSidecar(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-    const client = await wireClient(t, sidecar.port, uploadHead(1e9))
+    const client = await wireClient(t, sidecar.port, uploadHead(400e6))
     await fill(client.socket)
     await reading.promise
     client.socket[leave]()

@@ -270,3 +270,18 @@ test('a 401 that answers an upload in the middle passes, whatever has become of 
   assert.equal(reply.headers.get('x-outrider-attempts'), '1')
   assert.equal(upstream.seen.length, 1)
 })
+
+test('a 401 that never ends holds its connection no longer than its call lasts', async (t) => {
+  const file = join(folder(t), 'key')
+  writeFileSync(file, 'sk-one')
+  const upstream = await provider(t, [
+    ({ res }) => {
+      replaceFile(file, 'sk-two')
+      res.writeHead(401).write('a word, and then nothing')
+    },
+    answers(200),
+  ])
+  const sidecar = await startSidecar(t, upstream.url, { credentials: { main: { file } } }, { credential: 'main' })
+  assert.equal((await call(sidecar)).status, 200)
+  assert.equal(await upstream.seen[0]?.closed, true)
+})

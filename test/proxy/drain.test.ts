@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { chat, deaf, paced, provider, stall } from '../fixtures/provider.ts'
-import { rawClient } from '../fixtures/rawClient.ts'
+import { rawClient, repliesIn } from '../fixtures/rawClient.ts'
 import { runOutrider, type Outrider } from '../fixtures/runOutrider.ts'
 
 const body = (stream = false): string => JSON.stringify({ model: 'm', stream, messages: [{ role: 'user', content: 'hi' }] })
@@ -70,28 +70,37 @@ test('while a stream is finished, readyz says no, livez yes, and new calls are s
   assert.equal(upstream.open, 0)
 })
 
-test('an idle kept connection is closed, and one in use is closed by its answer', async (t) => {
+test('a kept connection is closed by its next answer, and no call is lost that was about to be sent', async (t) => {
   const stream = paced()
-  const upstream = await provider(t, [chat('a'), stream, chat('b')])
+  const upstream = await provider(t, [chat('before'), stream, chat('after'), chat('after'), chat('after')])
   const outrider = await runOutrider(t, upstream.url, { drain: { idleExit: '0s' } })
+  const kept = await rawClient(t, outrider.port)
+  kept.send(raw(body()))
+  await kept.until('"usage"')
   const idle = await rawClient(t, outrider.port)
-  idle.send(raw(body()))
-  await idle.until('"usage"')
   const streaming = await rawClient(t, outrider.port)
   streaming.send(raw(body(true)))
   await stream.send({ choices: [] })
   await streaming.until('choices')
-  const waiting = await rawClient(t, outrider.port)
+  const fresh = await rawClient(t, outrider.port)
+  const halfSent = await rawClient(t, outrider.port)
   const text = raw(body())
-  waiting.send(text.slice(0, 20))
+  halfSent.send(text.slice(0, 20))
   await tell(outrider)
 
-  assert.doesNotMatch(await idle.closed, /connection: close/i)
-  waiting.send(text.slice(20))
-  assert.match(await waiting.closed, /\r\nconnection: close\r\n/i)
+  fresh.send(text)
+  halfSent.send(text.slice(20))
+  kept.send(text)
+  for (const client of [fresh, halfSent, kept]) {
+    const replies = repliesIn(await client.closed)
+    const last = replies.at(-1)
+    assert.deepEqual([last?.status, last?.header('connection')], [200, 'close'])
+    assert.match(last?.body ?? '', /after/)
+  }
   await stream.send('[DONE]')
   await stream.end()
-  await streaming.closed
+  assert.match(await streaming.closed, /\[DONE\]/)
+  assert.equal(await idle.closed, '', 'a connection that nobody used is closed at the end')
   await endsWith0(outrider)
 })
 

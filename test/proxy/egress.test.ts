@@ -160,16 +160,10 @@ test('what comes right behind the answer of the proxy belongs to the tunnel', as
   await once(tcp, 'connect')
   const egress = { host: '127.0.0.1', port: proxy.port, secure: false, authorization: undefined, context: () => assert.fail('no TLS') }
   await new Promise<void>((done, fail) => {
-    openTunnel(
-      egress,
-      { host: '::1', port: 80 },
-      tcp,
-      () => {},
-      (err) => {
-        if (err === undefined) done()
-        else fail(err)
-      },
-    )
+    openTunnel({ egress, place: { host: '::1', port: 80 }, tcp, use: () => {} }, (err) => {
+      if (err === undefined) done()
+      else fail(err)
+    })
   })
   const [bytes] = (await once(tcp, 'data')) as [Buffer]
   assert.equal(bytes.toString(), 'first words')

@@ -29,9 +29,10 @@ test('what belongs to one hop, to the client or to us goes no further; the rest 
       'Authorization: Bearer secret',
       'api-key: secret',
       'x-api-key: secret',
-      ...['x-goog-api-key: secret', 'X-Outrider-Anything: secret', 'X-Tag: three', 'X-Bytes: caf\xc3\xa9'].filter(
-        (line) => !line.startsWith('X-Caf'),
-      ),
+      'x-goog-api-key: secret',
+      'X-Outrider-Anything: secret',
+      'X-Tag: three',
+      'X-Bytes: caf\xc3\xa9',
     ),
   )
   await client.until('{}')
@@ -49,7 +50,7 @@ test('what belongs to one hop, to the client or to us goes no further; the rest 
     'X-Tag',
     'three',
     'X-Bytes',
-    'cafÃ©',
+    'caf\xc3\xa9',
     'authorization',
     `Bearer ${testKey}`,
   ])
@@ -62,7 +63,7 @@ test('the header of an answer passes with its lists, its date and its bytes, wit
       'Date: Tue, 01 Jan 2030 00:00:00 GMT',
       'Set-Cookie: a=1',
       'Set-Cookie: b=2; Path=/',
-      'X-Bytes: cafÃ©',
+      'X-Bytes: caf\xc3\xa9',
       'X-List: one',
       'X-List: two',
       'Connection: X-Hop',
@@ -94,7 +95,7 @@ test('the header of an answer passes with its lists, its date and its bytes, wit
     'keep-alive: timeout=75',
     'set-cookie: a=1',
     'set-cookie: b=2; Path=/',
-    'x-bytes: cafÃ©',
+    'x-bytes: caf\xc3\xa9',
     'x-list: one',
     'x-list: two',
     'x-outrider-attempts: 1',

@@ -28,7 +28,7 @@ test('they do not reach a client of HTTP/1.0', async (t) => {
   const upstream = await provider(t, hinting)
   const sidecar = await startSidecar(t, upstream.url)
   const client = await rawClient(t, sidecar.port)
-  client.send('GET /v1/models HTTP/1.0\r\nExpect: 100-continue\r\n\r\n')
+  client.send('POST /v1/x HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}')
   assert.deepEqual(
     repliesIn(await client.closed).map(({ status }) => status),
     [200],
@@ -80,5 +80,20 @@ test('a client that asks before sending is told to go on when its turn has come'
   assert.deepEqual(
     repliesIn(await client.until('\r\n\r\n{}', 2)).map(({ status }) => status),
     [200, 100, 200],
+  )
+})
+
+test('one that waits too long for its turn is refused, and is not told to go on as well', async (t) => {
+  const release = Promise.withResolvers<void>()
+  const upstream = await provider(t, [(exchange) => release.promise.then(() => answers(200)(exchange))])
+  const sidecar = await startSidecar(t, upstream.url, { timeouts: { clientBody: '200ms' } })
+  const client = await rawClient(t, sidecar.port)
+  client.send(`${goodCall}${chatHead}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`)
+  await upstream.request(0)
+  // Longer than the wait of the second call.
+  setTimeout(release.resolve, 600)
+  assert.deepEqual(
+    repliesIn(await client.closed).map(({ status }) => status),
+    [200, 408],
   )
 })

@@ -35,7 +35,8 @@ test('without file descriptors the process goes on, and works again when there a
   const call = 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}'
   const open = clients.filter(({ socket }) => !socket.destroyed)
   for (const client of open) client.send(call)
-  await Promise.any(open.map((client) => client.until('HTTP/1.1 ')))
+  const answered = await Promise.any(open.map((client) => client.until('file descriptors')))
+  assert.match(answered, /^HTTP\/1\.1 503 [^]*x-outrider-error: proxy_overloaded\r\n/)
   for (const { socket } of clients) socket.destroy()
   await Promise.all(clients.map(({ closed }) => closed))
   const until = async (): Promise<void> => {
@@ -110,6 +111,31 @@ test('a defect while an answer flows is our fault, not the upstream’s, and is 
   assert.deepEqual([line['error'], line['fault']], ['internal', 'sidecar'])
   const told = outrider.lines().filter((one) => JSON.stringify(one).includes('planted'))
   assert.equal(told.length, 1)
+  await works(outrider)
+})
+
+test('a defect in the middle of a stream ends it in band as our fault, and is in the log', async (t) => {
+  const stream = paced()
+  const upstream = await provider(t, [stream, chat('hi')])
+  const code = `const { Socket } = await import('node:net')
+    const { write } = Socket.prototype
+    Socket.prototype.write = function (chunk, ...rest) {
+      if (chunk?.includes?.('explode')) throw new RangeError('planted in a callback')
+      return write.call(this, chunk, ...rest)
+    }`
+  const outrider = await runOutrider(t, upstream.url, {}, { node: preload(t, code) })
+  const reply = ask(outrider, { stream: true })
+  await stream.send({ choices: [{ delta: { content: 'one' } }] })
+  const streaming = await reply
+  await stream.send({ choices: [{ delta: { content: 'two' } }] })
+  await stream.send({ choices: [{ delta: { content: 'explode' } }] })
+  const text = await streaming.text()
+  assert.match(text, /two/)
+  assert.match(text, /event: error\ndata: .*"kind":"internal".*"fault":"sidecar"/)
+  assert.doesNotMatch(text, /planted/)
+  const line = await outrider.callLine(0)
+  assert.deepEqual([line['error'], line['fault'], line['end']], ['internal', 'sidecar', 'cut'])
+  assert.equal(outrider.lines().filter((one) => JSON.stringify(one).includes('planted')).length, 1)
   await works(outrider)
 })
 

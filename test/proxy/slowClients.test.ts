@@ -75,7 +75,7 @@ test('a slow body is no silence', async (t) => {
 test('a client that neither reads nor closes after a refusal is cut off', async (t) => {
   const upstream = await provider(t, answers(200))
   const sidecar = await startSidecar(t, upstream.url, { limits: { jsonBody: '1KiB' } })
-  const client = await rawClient(t, sidecar.port)
+  const client = await rawClient(t, sidecar.port, '127.0.0.1', true)
   client.send(`${chatHead}Content-Length: 10000000\r\n\r\n`)
   const more = setInterval(() => {
     client.send('a'.repeat(1_000))

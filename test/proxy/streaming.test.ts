@@ -87,14 +87,21 @@ test('what the client gets is byte for byte what the upstream sent, however it w
   const event = fc.oneof(
     fc.constantFrom(': comment\n\n', '\n', 'retry: 10\n\n', 'event: ping\ndata: {"type":"ping"}\n\n'),
     fc.string({ unit: 'grapheme', maxLength: 40 }).map((text) => `data: ${JSON.stringify({ text })}\n\n`),
-    fc.array(fc.constantFrom('a', 'ü😀', ''), { minLength: 1, maxLength: 3 }).map((lines) => `id: 1\n${lines.map((line) => `data:${line}\n`).join('')}\n`),
+    fc
+      .array(fc.constantFrom('a', 'ü😀', ''), { minLength: 1, maxLength: 3 })
+      .map((lines) => `id: 1\n${lines.map((line) => `data:${line}\n`).join('')}\n`),
   )
   const stream = fc
-    .tuple(fc.boolean(), fc.array(event, { maxLength: 12 }), fc.constantFrom(...lineEnds), fc.constantFrom('', ': bye\n\n', '\n', ': unfinished'))
+    .tuple(
+      fc.boolean(),
+      fc.array(event, { maxLength: 8 }),
+      fc.constantFrom(...lineEnds),
+      fc.constantFrom('', ': bye\n\n', '\n', ': unfinished'),
+    )
     .map(([bom, events, end, tail]) => Buffer.from((bom ? '\uFEFF' : '') + [...events, doneText, tail].join('').replaceAll('\n', end)))
   await fc.assert(
     fc.asyncProperty(
-      stream.chain((bytes) => fc.oneof(splitAnywhere(bytes), fc.constant(oneByOne(bytes.subarray(0, 300))).filter(() => bytes.length <= 300)).map((cut) => ({ bytes, cut }))),
+      stream.chain((bytes) => fc.oneof(splitAnywhere(bytes), fc.constant(oneByOne(bytes))).map((cut) => ({ bytes, cut }))),
       async ({ bytes, cut }) => {
         parts = cut
         const client = await openStream(t, sidecar.port)

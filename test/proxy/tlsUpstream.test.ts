@@ -161,7 +161,7 @@ suite('names', { concurrency: true }, () => {
     await succeeds(await startSidecar(t, upstream.url, trusting))
     assert.equal(seen[0]?.name, false)
     const elsewhere = await startSidecar(t, `https://192.0.2.1:${upstream.port}`, trusting, { addresses: ['127.0.0.1'] })
-    assert.match(await failure(elsewhere), /the certificate of 192\.0\.2\.1 is for another name/)
+    assert.match(await failure(elsewhere), /the certificate of 192\.0\.2\.1 is for another name \(IP: 192\.0\.2\.1 is not in/)
   })
 })
 

@@ -101,3 +101,21 @@ test('nothing of a body is kept after its call', async (t) => {
   await client.until('\r\n\r\n{}', 4)
   assert.equal(sidecar.proxy.residue().heldBytes, 0)
 })
+
+test('an upload that was whole before a connection was free is whole at the upstream', async (t) => {
+  const upstream = await provider(t, [
+    // Longer than it takes until a waiting upload is read ahead.
+    (exchange) => void setTimeout(() => void answers(200)(exchange), 1_000),
+    answers(200),
+  ])
+  const sidecar = await startSidecar(t, upstream.url, { limits: { replayBody: '1KiB' } }, { connections: 1 })
+  const first = await rawClient(t, sidecar.port)
+  first.send('GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n')
+  await upstream.request(0)
+  const second = await rawClient(t, sidecar.port)
+  second.send('POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
+  second.send(chunkOf(megabyte.subarray(0, 2_000)))
+  second.send('0\r\n\r\n')
+  await second.until('\r\n\r\n{}')
+  assert.equal(hashOf((await upstream.request(1)).body), hashOf(megabyte.subarray(0, 2_000)))
+})

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { setTimeout as pass } from 'node:timers/promises'
+import timers from 'node:timers/promises'
 import { test } from 'node:test'
 import { blackhole, deaf, provider, rawUpstream } from '../fixtures/provider.ts'
 import { wireClient, uploadHead } from '../fixtures/wireClient.ts'
@@ -61,7 +61,7 @@ test('a client that pauses in its upload is not the fault of the upstream', asyn
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { write: '100ms' } })
   const client = await wireClient(t, sidecar.port, uploadHead(20), 'x'.repeat(10))
   await upstream.request(0)
-  await pass(350)
+  await timers.setTimeout(350)
   client.socket.write('x'.repeat(10))
   assert.match(await client.until('20'), /^HTTP\/1.1 200/)
 })

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { rawUpstream, testCertificates } from '../fixtures/provider.ts'
 import { rawClient } from '../fixtures/rawClient.ts'
 import { ask, closeOf, messages, switching, tunnelKey, tunnelled, webSocketUpstream } from '../fixtures/websocket.ts'
@@ -186,4 +188,10 @@ test('the way leads through the HTTP proxy and to the fixed address where those 
   const fixed = await tunnelled(t, upstream.url, { place: { host: 'model.example', addresses: ['127.0.0.1'] } })
   await once(fixed.connect(), 'open')
   assert.equal(upstream.requests.length, 2)
+})
+
+test('http-proxy is loaded by the first upgrade and not before', () => {
+  const here = fileURLToPath(new URL('../fixtures/websocketChild.ts', import.meta.url))
+  const said = execFileSync(process.execPath, [here], { encoding: 'utf8' })
+  assert.deepEqual(JSON.parse(said), { listening: false, upgraded: true })
 })

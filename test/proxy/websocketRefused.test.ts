@@ -38,6 +38,16 @@ for (const status of [200, 401, 404, 429, 500]) {
   })
 }
 
+test('an ordinary answer that is cut is not passed off as whole over TLS either', async (t) => {
+  const upstream = await rawUpstream(t, async (socket, bytes) => {
+    await bytes.until('\r\n\r\n')
+    socket.write('HTTP/1.1 429 x\r\ncontent-length: 100\r\n\r\nonly this', () => socket.resetAndDestroy())
+  })
+  const { connect, reported } = await tunnelled(t, upstream.url, { listenTls: true })
+  await assert.rejects(refusalOf(connect()))
+  assert.equal((await reported(0)).facts.error, 'reply_cut')
+})
+
 test('an ordinary answer that is cut is reset, not passed off as whole', async (t) => {
   const upstream = await rawUpstream(t, async (socket, bytes) => {
     await bytes.until('\r\n\r\n')
@@ -51,16 +61,13 @@ test('an ordinary answer that is cut is reset, not passed off as whole', async (
   assert.equal((await reported(0)).facts.error, 'reply_cut')
 })
 
-test('an endless ordinary answer waits for a client that does not read it', async (t) => {
+test('an ordinary answer waits for a client that does not read it, and is whole in the end', async (t) => {
+  const total = 32 * 1024 * 1024
   const upstream = await rawUpstream(t, async (socket, bytes) => {
     await bytes.until('\r\n\r\n')
-    socket.write('HTTP/1.1 200 x\r\n\r\n')
+    socket.write(`HTTP/1.1 200 x\r\ncontent-length: ${total}\r\n\r\n`)
     const chunk = Buffer.alloc(65_536, 'x')
-    const pump = (): void => {
-      while (!socket.destroyed && socket.write(chunk));
-    }
-    socket.on('drain', pump)
-    pump()
+    for (let sent = 0; sent < total; sent += chunk.length) if (!socket.write(chunk)) await once(socket, 'drain')
   })
   const { port, clients, dialled } = await tunnelled(t, upstream.url)
   const client = await rawClient(t, port)
@@ -68,6 +75,9 @@ test('an endless ordinary answer waits for a client that does not read it', asyn
   client.send(ask())
   while (clients[0]?.writableNeedDrain !== true || dialled[0]?.isPaused() !== true) await turn()
   assert.ok(clients[0].writableLength < 1_000_000)
+  client.socket.resume()
+  const all = await client.closed
+  assert.equal(all.length - all.indexOf('\r\n\r\n') - 4, total)
 })
 
 test('after a 401 a key that has changed is tried once', async (t) => {

@@ -102,6 +102,8 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
 function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptions): Reply {
   return {
     ...reply,
+    // A heartbeat or an error may still be put into it.
+    complete: () => false,
     lastNumber: flow.lastNumber,
     flow: (sink) => watched(flow, sink, options, Math.min(options.idleMs, call.wishes.readTimeoutMs || Infinity)),
     drop: () => {

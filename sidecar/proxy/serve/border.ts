@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Call, Facts, Handler, Headers, Reply, Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
-import { SidecarError } from '../errors.ts'
+import { asSidecarError, SidecarError } from '../errors.ts'
 import type { Held } from '../layers/read.ts'
 import { cancel, finish, newLife, type Life } from '../life.ts'
 import { endAfter, isEnding } from './ending.ts'
@@ -20,6 +20,8 @@ export interface BorderOptions {
   readonly broken: (req: IncomingMessage) => SidecarError | undefined
   /** True while shutting down: clients are told to use another connection. */
   readonly closing: () => boolean
+  /** Hears of defects of our own that no answer can tell any more. */
+  readonly defect: (call: Call, err: SidecarError) => void
 }
 
 /** Where a request with a body carries its life, for whoever finds its bytes broken: a property is cheaper than a map for every call. */
@@ -36,7 +38,7 @@ export function breakCall(req: IncomingMessage, reason: SidecarError): boolean {
 
 /** The border to node:http: requests become Calls, Replies become responses. Nothing below knows IncomingMessage. */
 export function border(options: BorderOptions): (req: IncomingMessage, res: ServerResponse) => void {
-  const { handle, clock, broken, closing, clientBodyMs, headerLines, held } = options
+  const { handle, clock, broken, closing, clientBodyMs, headerLines, held, defect } = options
   // Ids need only be told apart: a start of the process, and a count.
   const start = (Date.now() % 36 ** 6).toString(36).padStart(6, '0')
   let count = 0
@@ -68,21 +70,22 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
     const gone = (): void => {
       if (life.over) return
       if (res.writableFinished) {
-        if (pipelined) socket.off('close', gone)
         finish(life, undefined)
         // What is left of the request stands in front of the client's next one, or of its leaving.
         if (!req.complete) req.resume()
         return
       }
-      const reason = broken(req) ?? new SidecarError('client_gone', 'the client closed its connection')
+      const reason = life.cancelled ?? broken(req) ?? new SidecarError('client_gone', 'the client closed its connection')
       facts.error ??= reason.kind
+      if (reason.kind === 'internal') defect(call, reason)
       cancel(life, reason)
       finish(life, reason)
     }
+    const fail = (err: unknown): void => {
+      cancel(life, asSidecarError(err))
+      res.destroy()
+    }
     res.once('close', gone)
-    // Behind another answer on the same connection a response has no socket yet, and would not hear it close.
-    const pipelined = res.socket === null
-    if (pipelined) socket.setMaxListeners(0).once('close', gone)
     // After a shape that can be read two ways, nobody knows where the next request begins.
     if (head.problem !== undefined || closing()) endAfter(res, socket)
     const answered = head.problem === undefined ? handle(call) : refuseShape(handle, call, head.problem)
@@ -92,15 +95,13 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
         if (hasBody && !req.complete) endAfter(res, socket)
         try {
           pour(call, reply, req, res, clock)
-        } catch {
+        } catch (err) {
           reply.drop()
-          res.destroy()
+          fail(err)
         }
       },
       // The pipeline answers every failure itself; should it fail at that, the client must not wait for ever.
-      () => {
-        res.destroy()
-      },
+      fail,
     )
   }
 }

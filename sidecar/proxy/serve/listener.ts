@@ -28,7 +28,6 @@ export interface Listener {
   /** Why a connection's bytes stopped being HTTP. */
   readonly broken: (req: IncomingMessage) => SidecarError | undefined
   readonly stopListening: () => void
-  readonly closeIdle: () => void
   readonly closeAll: () => void
 }
 
@@ -67,9 +66,6 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     broken: (req) => broken.get(req.socket),
     stopListening: () => {
       for (const server of servers) server.close()
-    },
-    closeIdle: () => {
-      for (const server of servers) server.closeIdleConnections()
     },
     closeAll: () => {
       for (const server of servers) server.closeAllConnections()

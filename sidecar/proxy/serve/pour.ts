@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Call, Headers, Reply, Sink, Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
+import { cancel } from '../life.ts'
 
 /** Writes a reply to the client, as fast as the client takes it and no faster. */
 export function pour(call: Call, reply: Reply, req: IncomingMessage, res: ServerResponse, clock: Clock): void {
@@ -8,6 +9,9 @@ export function pour(call: Call, reply: Reply, req: IncomingMessage, res: Server
   if (res.destroyed || call.life.over) return reply.drop()
   facts.status = reply.status
   const declared = reply.headers['content-length']
+  // An announcement of trailers where none can follow is an error to node:http.
+  const bare = req.method === 'HEAD' || reply.status === 204 || reply.status === 304
+  if (declared !== undefined || bare || req.httpVersionMinor === 0) delete reply.headers['trailer']
   res.writeHead(reply.status, flat(reply.headers, call))
   const write = writerFor(res)
   let tap: Tap | undefined
@@ -40,8 +44,10 @@ export function pour(call: Call, reply: Reply, req: IncomingMessage, res: Server
       if (over) return
       over = true
       facts.error ??= reason.kind
-      // The head is out: only a reset tells every client that the answer is not whole.
-      req.socket.resetAndDestroy()
+      cancel(call.life, reason)
+      // The head is out: only a reset tells every client that the answer is not whole. Over TLS an end without its closing alert says it.
+      if ('encrypted' in req.socket) req.socket.destroy()
+      else req.socket.resetAndDestroy()
     },
   }
   tap = reply.flow(sink)
@@ -59,7 +65,9 @@ function writerFor(res: ServerResponse): (bytes: Buffer) => boolean {
   if (!res.chunkedEncoding || socket === null) return (bytes) => res.write(bytes)
   let first = true
   return (bytes) => {
-    if (first || bytes.length === 0 || bytes.length > copiedBytes) {
+    // The first bytes take the head with them (`headersSent` is true before it has gone); for the rest of that tick, node:http keeps what it
+    // is given to itself: nothing may overtake it.
+    if (first || res.writableCorked > 0 || bytes.length === 0 || bytes.length > copiedBytes) {
       first = false
       return res.write(bytes)
     }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { stack, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
-import { SidecarError } from '../errors.ts'
+import { asSidecarError, SidecarError } from '../errors.ts'
 import { admit, type Admission } from '../layers/admit.ts'
 import { answer } from '../layers/answer.ts'
 import { body } from '../layers/body.ts'
@@ -237,7 +237,11 @@ async function carry(options: TunnelOptions, session: Session, call: Call, opene
     onCancel(life, fail)
     if (life.cancelled !== undefined) return
     facts.attempts++
-    carrier.ws(standIn(req), req.socket, Buffer.alloc(0), {})
+    try {
+      carrier.ws(standIn(req), req.socket, Buffer.alloc(0), {})
+    } catch (err) {
+      return fail(asSidecarError(err))
+    }
     // Its own listeners end the client's socket without an answer, or relay one without back-pressure and hang when it is cut.
     request?.removeAllListeners('response').removeAllListeners('error')
     request?.on('error', (err: Error) => {

@@ -31,7 +31,7 @@ export function readEarly(socket: Socket, head: Buffer, tooMuch: () => void): Ea
   return {
     giveBack: () => {
       socket.off('data', keep)
-      // Only a paused socket starts to flow again under the pipe that follows.
+      // From a standstill, so that the pipe that follows starts it.
       socket.pause()
       if (held.length > 0) socket.unshift(Buffer.concat(held))
       held = []

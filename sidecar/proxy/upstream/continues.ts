@@ -6,8 +6,8 @@ const most = 20
 export interface Continues {
   /** Called before each attempt: the head of an answer is next. */
   readonly expectHead: () => void
-  /** Something was taken out since: the upstream has seen the request. */
-  readonly continued: () => boolean
+  /** Something has come since, though Undici may not know: the upstream has seen the request. */
+  readonly heard: () => boolean
 }
 
 /**
@@ -47,7 +47,7 @@ export function dropContinues(socket: Socket): Continues {
       armed = most
       held = undefined
     },
-    continued: () => armed < most || held !== undefined,
+    heard: () => armed < most || held !== undefined,
   }
 }
 

@@ -14,23 +14,26 @@ export interface Egress {
   readonly context: () => SecureContext
 }
 
+export interface TunnelOptions {
+  readonly egress: Egress
+  readonly place: { readonly host: string; readonly port: number }
+  readonly tcp: Socket
+  /** Hears of the socket that takes the place of `tcp`, where there is one. */
+  readonly use: (socket: Socket) => void
+}
+
 const longestHead = 16 * 1024
 
 /**
  * Asks the proxy behind `tcp` for a tunnel. Every upstream goes through a tunnel, plain ones too: the other form, a whole URL in the request
  * line, would mix the proxy's answers with those of the upstream, and an error of the one would pass for an error of the other.
  */
-export function openTunnel(
-  egress: Egress,
-  place: { readonly host: string; readonly port: number },
-  tcp: Socket,
-  use: (socket: Socket) => void,
-  done: (err?: SidecarError) => void,
-): void {
+export function openTunnel({ egress, place, tcp, use }: TunnelOptions, done: (err?: SidecarError) => void): void {
   const fail = (why: string, cause?: unknown): void => {
     done(new SidecarError('egress_failed', `the HTTP proxy ${egress.host}:${egress.port} ${why}`, { cause }))
   }
-  if (!egress.secure) return ask(tcp, place, egress.authorization, fail, done)
+  const request = connectRequest(place, egress.authorization)
+  if (!egress.secure) return ask(tcp, request, fail, done)
   const secure = connectTls({
     socket: tcp,
     host: egress.host,
@@ -51,19 +54,17 @@ export function openTunnel(
       .off('error', onError)
       .off('close', onClose)
       .on('error', () => {})
-    ask(secure, place, egress.authorization, fail, done)
+    ask(secure, request, fail, done)
   })
 }
 
-function ask(
-  socket: Socket,
-  { host, port }: { readonly host: string; readonly port: number },
-  authorization: string | undefined,
-  fail: (why: string, cause?: unknown) => void,
-  done: () => void,
-): void {
+function connectRequest({ host, port }: TunnelOptions['place'], authorization: string | undefined): string {
   const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
   const login = authorization === undefined ? '' : `proxy-authorization: Basic ${authorization}\r\n`
+  return `CONNECT ${authority} HTTP/1.1\r\nhost: ${authority}\r\n${login}\r\n`
+}
+
+function ask(socket: Socket, request: string, fail: (why: string, cause?: unknown) => void, done: () => void): void {
   let head = Buffer.alloc(0)
   const onClose = (): void => {
     fail('closed the connection without an answer')
@@ -86,7 +87,7 @@ function ask(
     done()
   }
   socket.on('readable', onReadable).on('close', onClose).on('error', onError)
-  socket.write(`CONNECT ${authority} HTTP/1.1\r\nhost: ${authority}\r\n${login}\r\n`)
+  socket.write(request)
 }
 
 const longestLine = 100

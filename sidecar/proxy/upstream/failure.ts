@@ -1,4 +1,4 @@
-import { SidecarError } from '../errors.ts'
+import { asSidecarError, SidecarError } from '../errors.ts'
 import { tlsReason } from './tlsReason.ts'
 
 /** How far an attempt had come when its connection failed. */
@@ -27,6 +27,8 @@ const staleWithinMs = 1_000
 /** The one place that knows undici's errors. */
 export function failureOf(err: Error & { code?: string }, { headed, started, reused, sinceBeganMs, first }: Stage): SidecarError {
   if (err instanceof SidecarError) return err
+  // Undici hands what our own callbacks throw back to us as if the connection had failed.
+  if (isDefect(err)) return asSidecarError(err)
   const why = err.code ?? err.message
   if (headed) return new SidecarError('reply_cut', `the answer broke off before its end (${why})`, { cause: err })
   // With TLS 1.3 the upstream refuses our certificate, or its absence, when for us the handshake is long over.
@@ -47,5 +49,10 @@ export function failureOf(err: Error & { code?: string }, { headed, started, reu
 
 function isNonsense(err: Error & { code?: string }): boolean {
   if (err.name === 'HTTPParserError' || err.code === 'UND_ERR_HEADERS_OVERFLOW') return true
-  return err.code === 'UND_ERR_SOCKET' && /^bad /.test(err.message)
+  return err.code === 'UND_ERR_SOCKET' && err.message.startsWith('bad ')
+}
+
+/** Whatever fails on the way to an upstream has a code. */
+function isDefect(err: Error & { code?: string }): boolean {
+  return err.code === undefined && (err instanceof TypeError || err instanceof RangeError || err instanceof ReferenceError)
 }

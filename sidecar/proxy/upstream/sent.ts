@@ -40,6 +40,14 @@ function streamed(upload: Upload): Outgoing {
   let tap: Tap | undefined
   let bytes = 0
   let over = false
+  // An upstream that has answered early and hung up must be read before it is written to: the failing write would cost its answer.
+  const later = (chunk: Buffer | null): void => {
+    setImmediate(() => {
+      if (over) return
+      if (chunk === null) over = true
+      stream.push(chunk)
+    })
+  }
   const stream = new Readable({
     highWaterMark: oneWrite,
     read() {
@@ -48,11 +56,11 @@ function streamed(upload: Upload): Outgoing {
         data: (chunk) => {
           if (over) return true
           bytes += chunk.length
-          return stream.push(chunk)
+          later(chunk)
+          return false
         },
         end: () => {
-          over = true
-          stream.push(null)
+          later(null)
         },
         fail: (reason) => {
           over = true

@@ -21,14 +21,14 @@ export interface OpenTarget extends Target {
   readonly close: () => void
 }
 
+export interface TargetOptions {
+  readonly key: Credential | undefined
+  readonly clock: Clock
+  readonly say: (level: 'info' | 'error', message: string) => void
+}
+
 /** Everything that exists once per upstream. */
-export function openTarget(
-  upstream: Upstream,
-  { network, timeouts, limits }: Config,
-  key: Credential | undefined,
-  clock: Clock,
-  say: (level: 'info' | 'error', message: string) => void,
-): OpenTarget {
+export function openTarget(upstream: Upstream, { network, timeouts }: Config, { key, clock, say }: TargetOptions): OpenTarget {
   const url = new URL(upstream.url)
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')

@@ -1,0 +1,42 @@
+import type { Alarm, Clock } from '../clock.ts'
+import { SidecarError } from '../errors.ts'
+import type { Connection } from './connection.ts'
+import type { Outgoing } from './sent.ts'
+
+export interface WritingOptions {
+  readonly clock: Clock
+  readonly writeMs: number
+  readonly connection: Connection
+  readonly outgoing: Outgoing
+  /** The whole request has been handed to the socket. */
+  readonly handed: () => boolean
+  readonly stop: (reason: SidecarError) => void
+}
+
+/**
+ * Bounds the pauses of a request on its way out; the answer ends the watch. Nothing is watched when the request went out in one go, as
+ * nearly all do.
+ */
+export function watchWriting({ clock, writeMs, connection, outgoing, handed, stop }: WritingOptions): (() => void) | undefined {
+  const { socket } = connection
+  // A socket of HTTP/2 moves for others too.
+  const shared = connection.capacity > 1
+  const isEmpty = (): boolean => shared || socket.writableLength === 0
+  if (handed() && isEmpty()) return undefined
+  const moved = (): number => (shared ? outgoing.progress() : socket.bytesWritten - socket.writableLength)
+  let before = moved()
+  let alarm: Alarm | undefined
+  const ring = (): void => {
+    if (handed() && isEmpty()) return
+    const now = moved()
+    const waitsForClient = !handed() && isEmpty() && outgoing.waiting()
+    if (now === before && !waitsForClient)
+      return stop(new SidecarError('write_timeout', `the request did not move for ${writeMs / 1_000} s`))
+    before = now
+    alarm = clock.set(writeMs, ring)
+  }
+  alarm = clock.set(writeMs, ring)
+  return () => {
+    clock.clear(alarm)
+  }
+}
