@@ -52,6 +52,11 @@ const timeouts = mapping({
     help: 'Longest silence while the client sends its body.',
     reason: 'Enough for a bad link, and it ends uploads that nobody sends any more.',
   }),
+  webSocketIdle: setting(duration(), {
+    default: '10m',
+    help: 'Longest silence of a WebSocket, both directions together.',
+    reason: 'A person in a voice session may listen or be away for minutes; a forgotten session should not last an hour.',
+  }),
   keepAlive: setting(duration(), {
     default: '75s',
     help: 'How long an idle connection of a client stays open.',

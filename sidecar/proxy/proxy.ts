@@ -1,5 +1,3 @@
-import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import type { Config } from '../config/config.ts'
 import { accessLog } from '../observe/accessLog.ts'
 import { openLog, type Log } from '../observe/log.ts'
@@ -16,10 +14,12 @@ import { memoryLimit } from './memoryLimit.ts'
 import { pipeline, type Surroundings } from './pipeline.ts'
 import { openAdmin } from './serve/admin.ts'
 import { border } from './serve/border.ts'
+import { callIds } from './serve/callIds.ts'
 import { drain } from './serve/drain.ts'
 import { listen, type Listener } from './serve/listener.ts'
 import { openTls } from './serve/tlsFiles.ts'
 import { portTrouble } from './serve/portTrouble.ts'
+import { tunnel, type Tunnel } from './serve/tunnel.ts'
 import { openTarget } from './upstream/target.ts'
 
 export interface Proxy {
@@ -65,13 +65,6 @@ async function start({ config, warnings, env, write }: ProxyOptions, opened: Ope
 
   const state = await openState(config, env, say, opened)
   const { clock, admission, held, target } = state
-  const sockets = {
-    open: () => 0,
-    closeAll: (_code: number, _reason: string) => {},
-    upgrade: (_req: unknown, socket: { destroy: () => void }) => {
-      socket.destroy()
-    },
-  }
   const metrics = openMetrics({
     now: clock.now,
     inFlight: () => admission.inFlight,
@@ -82,12 +75,15 @@ async function start({ config, warnings, env, write }: ProxyOptions, opened: Ope
   })
   const told = reporting(config, log, metrics.observe, clock.now)
   const handle = pipeline(config, { ...state, ...told }, target)
-  const { listening, admin, leave } = await openPorts({ config, say, state, sockets, metrics, handle, defect: told.defect }, opened)
+  const newId = callIds()
+  const sockets = openTunnel(config, state, told, newId)
+  const { listening, admin, leave } = await openPorts({ config, say, state, sockets, metrics, handle, newId, defect: told.defect }, opened)
   const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}`
   say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
 
   const close = async (): Promise<void> => {
     undo(opened)
+    await sockets.settled()
     // What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted
     // and logged.
     for (let turn = 0; turn < 2; turn++) {
@@ -141,24 +137,22 @@ interface Inside {
   readonly config: Config
   readonly say: Say
   readonly state: Awaited<ReturnType<typeof openState>>
-  readonly sockets: {
-    readonly open: () => number
-    readonly closeAll: (code: number, reason: string) => void
-    readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
-  }
+  readonly sockets: Tunnel
   readonly metrics: Metrics
   readonly handle: Handler
+  readonly newId: () => string
   readonly defect: Surroundings['defect']
 }
 
 /** The two ways in, and how they are left: `leave` resolves when nobody needs them any more, the second time at once. */
-async function openPorts({ config, say, state, sockets, metrics, handle, defect }: Inside, opened: Opened) {
+async function openPorts({ config, say, state, sockets, metrics, handle, newId, defect }: Inside, opened: Opened) {
   const { clock, admission, held } = state
   let draining = false
   let listener: Listener | undefined
   const onCall = border({
     handle,
     clock,
+    newId,
     held,
     headerLines: config.limits.headers,
     clientBodyMs: config.timeouts.clientBody,
@@ -221,6 +215,29 @@ async function openPorts({ config, say, state, sockets, metrics, handle, defect 
     })
   }
   return { listening, admin, leave }
+}
+
+function openTunnel(
+  { limits, timeouts }: Config,
+  { target, ...state }: Inside['state'],
+  told: Pick<Surroundings, 'report' | 'defect'>,
+  newId: () => string,
+): Tunnel {
+  return tunnel({
+    ...state,
+    ...told,
+    newId,
+    connector: target.plainConnector,
+    upstream: { name: target.name, authority: target.url.host, base: target.base },
+    scheme: target.scheme,
+    key: target.key,
+    limit: limits.inFlight,
+    headerLines: limits.headers,
+    // A model has nothing to think about before an upgrade.
+    firstMs: timeouts.connect,
+    idleMs: timeouts.webSocketIdle,
+    totalMs: timeouts.streamTotal,
+  })
 }
 
 /** What is told of calls, beside what clients are told. */

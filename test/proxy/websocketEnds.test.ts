@@ -1,43 +1,17 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import { closeFrame, frames } from '../../sidecar/proxy/serve/frames.ts'
 import { SidecarError } from '../../sidecar/proxy/errors.ts'
 import { cancel } from '../../sidecar/proxy/life.ts'
-import { blackhole, rawUpstream, testCertificates, type RawUpstream } from '../fixtures/provider.ts'
-import { rawClient, type RawClient } from '../fixtures/rawClient.ts'
-import { ask, closeOf, messages, switching, tunnelled, webSocketUpstream, type Changes, type Tunnelled } from '../fixtures/websocket.ts'
+import { closeFrame, frames } from '../../sidecar/proxy/serve/frames.ts'
+import { rawUpstream, testCertificates } from '../fixtures/provider.ts'
+import { rawClient } from '../fixtures/rawClient.ts'
+import { ask, closeOf, rawTunnel, switching, tunnelled, webSocketUpstream } from '../fixtures/websocket.ts'
 
 /** Bytes of a text frame of 5, as servers send it. */
 const hello = Buffer.from('\x81\x05hello', 'latin1')
-
-const silent = (): void => {}
-
-interface Raw {
-  readonly sidecar: Tunnelled
-  readonly client: RawClient
-  /** The upstream's end of the connection. */
-  readonly far: Socket
-  readonly upstream: RawUpstream
-}
-
-/** An open tunnel whose two ends write bytes. */
-async function rawTunnel(t: TestContext, changes: Changes = {}, tls = false): Promise<Raw> {
-  const far = Promise.withResolvers<Socket>()
-  const script = async (socket: Socket, bytes: { until: (what: string) => Promise<Buffer> }): Promise<void> => {
-    await bytes.until('\r\n\r\n')
-    socket.write(switching())
-    far.resolve(socket)
-  }
-  const upstream = await rawUpstream(t, script, tls ? { tls: testCertificates().server } : {})
-  const sidecar = await tunnelled(t, upstream.url, changes)
-  const client = await rawClient(t, sidecar.port)
-  client.send(ask())
-  await client.until('\r\n\r\n')
-  return { sidecar, client, far: await far.promise, upstream }
-}
 
 /** What came behind the head of the 101. */
 const afterHead = (text: string): string => text.slice(text.indexOf('\r\n\r\n') + 4)
@@ -52,69 +26,6 @@ function maskedClose(bytes: Buffer): { before: string; code: number; reason: str
   const payload = Buffer.from(all.subarray(last + 6).map((byte, index) => byte ^ (mask[index % 4] ?? 0)))
   return { before: all.toString('latin1', 0, last), code: payload.readUInt16BE(), reason: payload.toString('utf8', 2) }
 }
-
-test('a client that leaves while the connection is being opened takes it along', async (t) => {
-  const upstream = await rawUpstream(t, silent)
-  // Nobody answers the handshake, so the connection is never ready.
-  const { port, reported, clients } = await tunnelled(t, upstream.url.replace('http:', 'https:'), { connectMs: 60_000 })
-  const client = await rawClient(t, port)
-  client.send(ask())
-  const connection = await upstream.connection(0)
-  client.socket.resetAndDestroy()
-  await connection.closed
-  const { facts } = await reported(0)
-  assert.deepEqual({ status: facts.status, error: facts.error }, { status: 0, error: 'client_gone' })
-  assert.equal(clients.length, 1)
-})
-
-for (const [how, early, leave] of [
-  ['resets', '', (socket: Socket) => void socket.resetAndDestroy()],
-  ['ends', '', (socket: Socket) => void socket.end()],
-  ['ends behind frames that came early', '\x81\x80mask', (socket: Socket) => void socket.end()],
-] as const) {
-  test(`a client that ${how} before the 101 closes the upstream's socket at once`, async (t) => {
-    const upstream = await rawUpstream(t, silent)
-    const { port, reported } = await tunnelled(t, upstream.url)
-    const client = await rawClient(t, port)
-    client.send(ask() + early)
-    const connection = await upstream.connection(0)
-    await connection.until('\r\n\r\n')
-    leave(client.socket)
-    await connection.closed
-    assert.equal((await reported(0)).facts.error, 'client_gone')
-  })
-}
-
-test('frames that come before the 101 are passed on behind it', async (t) => {
-  const go = Promise.withResolvers<void>()
-  const upstream = await rawUpstream(t, async (socket, bytes) => {
-    await bytes.until('\r\n\r\n')
-    await go.promise
-    socket.write(switching())
-  })
-  const { port, clients } = await tunnelled(t, upstream.url)
-  const client = await rawClient(t, port)
-  client.send(`${ask()}first`)
-  const connection = await upstream.connection(0)
-  await connection.until('\r\n\r\n')
-  client.send(' second')
-  while (clients[0]?.bytesRead !== ask().length + 12) await turn()
-  go.resolve()
-  assert.match((await connection.until('second')).toString(), /\r\n\r\nfirst second$/)
-})
-
-test('a client that floods before the 101 is refused', async (t) => {
-  const upstream = await rawUpstream(t, silent)
-  const { port } = await tunnelled(t, upstream.url)
-  const client = await rawClient(t, port)
-  client.send(ask())
-  await (await upstream.connection(0)).until('\r\n\r\n')
-  client.send(Buffer.alloc(70_000))
-  assert.match(await client.closed, /^HTTP\/1.1 400 .*bad_request/s)
-  await (
-    await upstream.connection(0)
-  ).closed
-})
 
 test('silence in both directions ends in a close frame for both, with a reason', async (t) => {
   const { client, upstream, sidecar } = await rawTunnel(t, { idleMs: 150 })
@@ -190,16 +101,6 @@ test('a WebSocket can be ended by its life like any call', async (t) => {
   await once(socket, 'open')
   for (const life of admission.lives) cancel(life, new SidecarError('draining', 'the grace is over'))
   assert.deepEqual(await closeOf(socket), { code: 1001, reason: 'shutting down' })
-})
-
-test('at the end of the grace an upgrade without an answer is refused', async (t) => {
-  const upstream = await blackhole(t)
-  const { port, tunnel, dialled } = await tunnelled(t, upstream.url)
-  const client = await rawClient(t, port)
-  client.send(ask())
-  while (dialled.length === 0) await turn()
-  tunnel.closeAll(1001, 'shutting down')
-  assert.match(await client.closed, /^HTTP\/1.1 503 .*"code":"draining"/s)
 })
 
 test('a close frame of ours waits for the end of the frame under way, and what follows that is dropped', async (t) => {
@@ -334,66 +235,4 @@ test('an upstream that never closes its half is not waited for', async (t) => {
   client.socket.end()
   await tunnel.settled()
   assert.equal(dialled[0]?.destroyed, true)
-})
-
-test('a sender waits for a receiver that does not read, in both directions, and nothing is lost', async (t) => {
-  const total = 48 * 1024 * 1024
-  const block = Buffer.alloc(1024 * 1024, 'b')
-  const { client, far, sidecar, upstream } = await rawTunnel(t)
-  const [near] = sidecar.clients
-  const [out] = sidecar.dialled
-  assert.ok(near !== undefined && out !== undefined)
-  const head = Buffer.from([0x82, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0])
-  head.writeBigUInt64BE(BigInt(total), 2)
-  for (const [from, into, sink] of [
-    [far, client.socket, near],
-    [client.socket, far, out],
-  ] as const) {
-    into.pause()
-    from.write(head)
-    const pumped = (async () => {
-      for (let sent = 0; sent < total; sent += block.length) if (!from.write(block)) await once(from, 'drain')
-    })()
-    const source = sink === near ? out : near
-    while (!sink.writableNeedDrain || !source.isPaused()) await turn()
-    assert.ok(sink.writableLength < 1_000_000 && from.writableNeedDrain)
-    let got = 0
-    const all = new Promise<void>((done) => {
-      into.on('data', (bytes: Buffer) => {
-        got += bytes.length
-        if (got === total + head.length) done()
-      })
-    })
-    into.resume()
-    await Promise.all([pumped, all])
-  }
-  far.write(hello)
-  client.socket.removeAllListeners('data')
-  const [end] = (await once(client.socket, 'data')) as [Buffer]
-  assert.deepEqual(end, hello)
-  assert.equal(upstream.connections.length, 1)
-})
-
-test('a hundred WebSockets at a time echo in order and leave nothing behind', async (t) => {
-  const upstream = await webSocketUpstream(t)
-  const sidecar = await tunnelled(t, upstream.url)
-  const sockets = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
-  // http-proxy is loaded by the first.
-  const before = sockets()
-  const said = Array.from({ length: 30 }, (_none, at) => `message ${at} ${'x'.repeat(at * 100)}`)
-  const one = async (): Promise<void> => {
-    const socket = sidecar.connect()
-    await once(socket, 'open')
-    const heard = messages(socket, said.length)
-    for (const text of said) socket.send(text)
-    assert.deepEqual(await heard, said)
-    socket.close(1000)
-    assert.equal((await closeOf(socket)).code, 1000)
-  }
-  await Promise.all(Array.from({ length: 100 }, one))
-  await sidecar.tunnel.settled()
-  assert.equal(sidecar.calls.length, 100)
-  assert.equal(sidecar.admission.inFlight, 0)
-  assert.equal(sidecar.tunnel.open(), 0)
-  while (sockets() > before) await turn()
 })

@@ -12,6 +12,7 @@ import { upload, type UploadOptions } from './upload.ts'
 export interface BorderOptions {
   readonly handle: Handler
   readonly clock: Clock
+  readonly newId: () => string
   readonly clientBodyMs: number
   /** The most header lines of a call. */
   readonly headerLines: number
@@ -38,10 +39,7 @@ export function breakCall(req: IncomingMessage, reason: SidecarError): boolean {
 
 /** The border to node:http: requests become Calls, Replies become responses. Nothing below knows IncomingMessage. */
 export function border(options: BorderOptions): (req: IncomingMessage, res: ServerResponse) => void {
-  const { handle, clock, broken, closing, clientBodyMs, headerLines, held, defect } = options
-  // Ids need only be told apart: a start of the process, and a count.
-  const start = (Date.now() % 36 ** 6).toString(36).padStart(6, '0')
-  let count = 0
+  const { handle, clock, newId, broken, closing, clientBodyMs, headerLines, held, defect } = options
 
   return (req, res) => {
     const { socket } = req
@@ -53,7 +51,7 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
     const hasBody = head.length !== 0
     const upOptions: UploadOptions = { clock, silenceMs: clientBodyMs, asksFirst: head.asksFirst, held, life, broken: () => broken(req) }
     const call: Call = {
-      id: `${start}-${(++count).toString(36)}`,
+      id: newId(),
       method: req.method ?? 'GET',
       path: head.path,
       headers: head.headers,
