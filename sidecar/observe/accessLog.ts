@@ -74,9 +74,16 @@ const withoutQuery = (path: string | undefined): string => {
   return `/v1${query < 0 ? path : path.slice(0, query)}`
 }
 
-/** Only text that needs no escaping is copied as it is. */
-const text = (value: string): string =>
-  value.length < 256 && /^[\w ./:@+-]*$/.test(value) ? `"${value}"` : JSON.stringify(value.slice(0, 1_024))
+/** Names and paths come again and again: what was quoted once is remembered, as long as it is little. */
+const quoted = new Map<string, string>()
+
+function text(value: string): string {
+  const known = quoted.get(value)
+  if (known !== undefined) return known
+  const made = JSON.stringify(value.slice(0, 1_024))
+  if (quoted.size < 256 && value.length < 128) quoted.set(value, made)
+  return made
+}
 
 let second = 0
 let prefix = ''

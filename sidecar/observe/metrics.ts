@@ -1,5 +1,3 @@
-import Counter from 'prom-client/lib/counter.js'
-import Histogram from 'prom-client/lib/histogram.js'
 import Registry from 'prom-client/lib/registry.js'
 import type { Call } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
@@ -7,6 +5,7 @@ import { bounded } from './bounded.ts'
 import { perSecond } from './perSecond.ts'
 import { readings, type Readings } from './readings.ts'
 import { statusOf } from './statusOf.ts'
+import { counters, histograms } from './tallies.ts'
 
 export interface Metrics {
   /** A call is over. */
@@ -27,43 +26,38 @@ const mostStatuses = 40
 export function metrics(sources: Readings): Metrics {
   const { now } = sources
   const registry = new Registry()
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
-    new Counter({ name, help, labelNames, registers: [registry] })
-  const histogram = <L extends string>(name: string, help: string, labelNames: readonly L[]): Histogram<L> =>
-    new Histogram({ name, help, labelNames, buckets, registers: [registry] })
+  const counter = (name: string, help: string) => counters(registry, name, help)
+  const histogram = (name: string, help: string) => histograms(registry, { name, help }, buckets)
 
-  const calls = counter('outrider_calls_total', 'Calls that are over, by operation and the status the client got.', ['operation', 'status'])
-  const errors = counter('outrider_errors_total', 'Failures told to clients, by kind and by whose fault they are.', ['kind', 'fault'])
-  const attempts = counter('outrider_attempts_total', 'Attempts made at an upstream.', ['upstream'])
-  const firstByte = histogram('outrider_first_byte_seconds', 'Time to the first byte of the answer, as the client saw it.', ['operation'])
-  const bytes = counter('outrider_bytes_total', 'Bytes of bodies taken from clients and given to them.', ['direction'])
-  const requests = counter('gateway_requests_total', 'Calls that are over, by model and status.', ['model', 'status'])
-  const durations = histogram('gateway_request_duration_seconds', 'Duration of a call to its last byte, by model.', ['model'])
-  const modelErrors = counter('gateway_model_errors_total', 'Calls that failed, by model and kind or status.', ['model', 'error_type'])
-  const selections = counter('router_selections_total', 'Calls that were sent to an upstream, by model.', ['model'])
-  const routerErrors = counter('router_errors_total', 'Calls that found no usable upstream, by model and kind.', ['model', 'error'])
+  const calls = counter('outrider_calls_total', 'Calls that are over, by operation and the status the client got.')
+  const errors = counter('outrider_errors_total', 'Failures told to clients, by kind and by whose fault they are.')
+  const attempts = counter('outrider_attempts_total', 'Attempts made at an upstream.')
+  const firstByte = histogram('outrider_first_byte_seconds', 'Time to the first byte of the answer, as the client saw it.')
+  const bytes = counter('outrider_bytes_total', 'Bytes of bodies taken from clients and given to them.')
+  const requests = counter('gateway_requests_total', 'Calls that are over, by model and status.')
+  const durations = histogram('gateway_request_duration_seconds', 'Duration of a call to its last byte, by model.')
+  const modelErrors = counter('gateway_model_errors_total', 'Calls that failed, by model and kind or status.')
+  const selections = counter('router_selections_total', 'Calls that were sent to an upstream, by model.')
+  const routerErrors = counter('router_errors_total', 'Calls that found no usable upstream, by model and kind.')
   const rate = perSecond(now)
   readings(registry, sources, rate.current)
 
-  const bytesIn = bytes.labels('in')
-  const bytesOut = bytes.labels('out')
+  const bytesIn = bytes({ direction: 'in' })
+  const bytesOut = bytes({ direction: 'out' })
   const labelOf = remembered(statusLabels())
   const modelOf = bounded(mostModels, 'other', (model) => ({
-    requests: remembered((status: number) => requests.labels(model, labelOf(status))),
-    duration: durations.labels(model),
-    selections: selections.labels(model),
-    failed: (type: string) => {
-      modelErrors.labels(model, type).inc()
-    },
-    notSent: (kind: KindName) => {
-      routerErrors.labels(model, kind).inc()
-    },
+    requests: remembered((status: number) => requests({ model, status: labelOf(status) })),
+    duration: durations({ model }),
+    selections: selections({ model }),
+    failed: remembered((type: string) => modelErrors({ model, error_type: type })),
+    notSent: remembered((kind: KindName) => routerErrors({ model, error: kind })),
   }))
   const operationOf = remembered((operation: string) => ({
-    calls: remembered((status: number) => calls.labels(operation, labelOf(status))),
-    firstByte: firstByte.labels(operation),
+    calls: remembered((status: number) => calls({ operation, status: labelOf(status) })),
+    firstByte: firstByte({ operation }),
   }))
-  const attemptsOf = remembered((upstream: string) => attempts.labels(upstream))
+  const attemptsOf = remembered((upstream: string) => attempts({ upstream }))
+  const errorsOf = remembered((kind: KindName) => errors({ kind, fault: kinds[kind].fault }))
 
   return {
     observe: ({ facts }) => {
@@ -71,29 +65,28 @@ export function metrics(sources: Readings): Metrics {
       const operation = operationOf(facts.operation)
       const status = statusOf(facts)
       rate.count()
-      operation.calls(status).inc()
-      model.requests(status).inc()
+      operation.calls(status).n++
+      model.requests(status).n++
       model.duration.observe((now() - facts.beganMs) / 1_000)
       if (facts.firstByteMs > 0) operation.firstByte.observe((facts.firstByteMs - facts.beganMs) / 1_000)
-      if (facts.bytesIn > 0) bytesIn.inc(facts.bytesIn)
-      if (facts.bytesOut > 0) bytesOut.inc(facts.bytesOut)
+      bytesIn.n += facts.bytesIn
+      bytesOut.n += facts.bytesOut
       if (facts.attempts > 0) {
-        attemptsOf(facts.upstream).inc(facts.attempts)
-        model.selections.inc()
+        attemptsOf(facts.upstream).n += facts.attempts
+        model.selections.n++
       }
       const { error } = facts
       if (error === undefined) {
         // An error of the model's own, which passes as it came.
-        if (status >= 400) model.failed(`status_${labelOf(status)}`)
+        if (status >= 400) model.failed(`status_${labelOf(status)}`).n++
         return
       }
-      const { fault } = kinds[error]
-      errors.labels(error, fault).inc()
-      model.failed(error)
-      if (facts.headMs === 0 && fault !== 'client') model.notSent(error)
+      errorsOf(error).n++
+      model.failed(error).n++
+      if (facts.headMs === 0 && kinds[error].fault !== 'client') model.notSent(error).n++
     },
     refused: (kind) => {
-      errors.labels(kind, kinds[kind].fault).inc()
+      errorsOf(kind).n++
     },
     text: () => registry.metrics(),
     contentType: registry.contentType,

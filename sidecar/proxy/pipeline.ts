@@ -43,7 +43,7 @@ export interface Target {
  * Each line says why it stands where it stands; move it only with that reason in hand.
  */
 export function pipeline(settings: Settings, { clock, report, defect, admission, held, clients }: Surroundings, target: Target): Handler {
-  const { timeouts, limits, streams } = settings
+  const { timeouts, limits } = settings
   return stack(
     [
       // Above everything: counts and times what the client really got, our own errors too, to the last byte.

@@ -40,6 +40,7 @@ credentials:
       streamTotal: 3_600_000,
       clientHead: 20_000,
       clientBody: 60_000,
+      webSocketIdle: 600_000,
       keepAlive: 75_000,
       upstreamIdle: 4000,
     },

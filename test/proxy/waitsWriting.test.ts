@@ -31,7 +31,7 @@ test('an upload that the upstream stops taking fails with write_timeout, while t
 })
 
 test('an upstream that reads slowly, but reads, gets the whole of a JSON body and of an upload', async (t) => {
-  const body = jsonOf(megabytes(8))
+  const body = jsonOf(megabytes(12))
   const upstream = await rawUpstream(t, async (socket, bytes) => {
     // Kernels let a writer go on only when a third of their buffer is free again: slower than this looks like a stall on a loopback.
     const slow = setInterval(() => {
@@ -45,7 +45,7 @@ test('an upstream that reads slowly, but reads, gets the whole of a JSON body an
     assert.match(all.toString('latin1', 0, 400), new RegExp(`content-length: ${body.length}\r\n`))
     socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}')
   })
-  const sidecar = await startSidecar(t, upstream.url, { timeouts: { write: '400ms' } })
+  const sidecar = await startSidecar(t, upstream.url, { timeouts: { write: '600ms' } })
   const form = { 'content-type': 'multipart/form-data; boundary=b' }
   const replies = await Promise.all([
     sendJson(sidecar.url, body),

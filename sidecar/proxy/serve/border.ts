@@ -49,6 +49,7 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
     const life = newLife()
     const facts = newFacts(clock.now())
     const hasBody = head.length !== 0
+    const client = { req, res, clock }
     const upOptions: UploadOptions = { clock, silenceMs: clientBodyMs, asksFirst: head.asksFirst, held, life, broken: () => broken(req) }
     const call: Call = {
       id: newId(),
@@ -92,7 +93,7 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
         // The rest of a body is not waited for: a client that asked before sending may never send it.
         if (hasBody && !req.complete) endAfter(res, socket)
         try {
-          pour(call, reply, req, res, clock)
+          pour(call, reply, client)
         } catch (err) {
           reply.drop()
           fail(err)

@@ -3,8 +3,15 @@ import type { Call, Headers, Reply, Sink, Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { cancel } from '../life.ts'
 
+/** The client's side of a call. */
+export interface Client {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly clock: Clock
+}
+
 /** Writes a reply to the client, as fast as the client takes it and no faster. */
-export function pour(call: Call, reply: Reply, req: IncomingMessage, res: ServerResponse, clock: Clock): void {
+export function pour(call: Call, reply: Reply, { req, res, clock }: Client): void {
   const { facts } = call
   if (res.destroyed || call.life.over) return reply.drop()
   facts.status = reply.status

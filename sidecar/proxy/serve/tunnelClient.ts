@@ -52,7 +52,7 @@ export function answerOn(req: IncomingMessage, call: Call, reply: Reply, clock: 
     finish(call.life, undefined)
     linger(socket)
   })
-  pour(call, reply, req, res, clock)
+  pour(call, reply, { req, res, clock })
 }
 
 export interface Upgrade {
