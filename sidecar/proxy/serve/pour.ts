@@ -18,7 +18,8 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   const declared = reply.headers['content-length']
   // An announcement of trailers where none can follow is an error to node:http.
   const bare = req.method === 'HEAD' || reply.status === 204 || reply.status === 304
-  if (declared !== undefined || bare || req.httpVersionMinor === 0) delete reply.headers['trailer']
+  if (reply.headers['trailer'] !== undefined && (declared !== undefined || bare || req.httpVersionMinor === 0))
+    delete reply.headers['trailer']
   res.writeHead(reply.status, flat(reply.headers, call))
   const write = writerFor(res)
   let tap: Tap | undefined
