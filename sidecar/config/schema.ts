@@ -87,7 +87,7 @@ const limits = mapping({
   }),
   memory: setting(memoryBound, {
     default: '40%',
-    help: 'Bodies and unread answers together may hold this much: a size, or a share of what the container may use.',
+    help: 'Request bodies together may hold this much: a size, or a share of what the container may use.',
     reason: 'The rest is for the runtime, sockets and the copy that each write makes.',
   }),
   inFlight: setting(count(), {

@@ -128,7 +128,7 @@ async function openState(config: Config, env: ProxyOptions['env'], say: Say, ope
   opened.push(() => key?.close())
   const clients = await openClients(config, say)
   opened.push(clients.close)
-  const target = openTarget(upstream, config, { key, clock, say })
+  const target = openTarget(upstream, config, { key, clock, env, say })
   opened.push(target.close)
   return { clock, admission, held, target, clients: clients.current }
 }

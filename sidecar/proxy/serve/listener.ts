@@ -37,23 +37,8 @@ export interface Listener {
  */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const broken = new WeakMap<Socket, SidecarError>()
-  const hosts = options.host === 'localhost' ? ['127.0.0.1', '::1'] : [options.host]
-  const servers: Server[] = []
-  let { port } = options
-  for (const host of hosts) {
-    const server = serverFor(options, broken)
-    try {
-      await opened(server, host, port)
-    } catch (err) {
-      // A pod without IPv6 is no error, nor is one without IPv4, as long as one of them works.
-      if (hosts.length > 1 && isMissingFamily(err)) continue
-      for (const one of servers) one.close()
-      throw err
-    }
-    servers.push(server)
-    port = (server.address() as AddressInfo).port
-  }
-  if (servers.length === 0) throw new Error('neither 127.0.0.1 nor ::1 can be listened on')
+  const servers = await serversFor(options, broken)
+  const port = portOf(servers[0]) ?? options.port
   return {
     port,
     addresses: servers.map((server) => {
@@ -72,6 +57,31 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     },
   }
 }
+
+/** How often another free port is tried when the one that is free on 127.0.0.1 is taken on ::1. */
+const mostTries = 20
+
+async function serversFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarError>, tries = 1): Promise<Server[]> {
+  const hosts = options.host === 'localhost' ? ['127.0.0.1', '::1'] : [options.host]
+  const servers: Server[] = []
+  for (const host of hosts) {
+    const server = serverFor(options, broken)
+    try {
+      await opened(server, host, portOf(servers[0]) ?? options.port)
+      servers.push(server)
+    } catch (err) {
+      // A pod without IPv6 is no error, nor is one without IPv4, as long as one of them works.
+      if (hosts.length > 1 && isMissingFamily(err)) continue
+      for (const one of servers) one.close()
+      if (options.port === 0 && servers.length > 0 && isTaken(err) && tries < mostTries) return serversFor(options, broken, tries + 1)
+      throw err
+    }
+  }
+  if (servers.length === 0) throw new Error('neither 127.0.0.1 nor ::1 can be listened on')
+  return servers
+}
+
+const portOf = (server: Server | undefined): number | undefined => (server?.address() as AddressInfo | null | undefined)?.port
 
 function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarError>): Server {
   const settings: ServerOptions = {
@@ -146,6 +156,8 @@ function opened(server: Server, host: string, port: number): Promise<void> {
     })
   })
 }
+
+const isTaken = (err: unknown): boolean => (err as NodeJS.ErrnoException).code === 'EADDRINUSE'
 
 function isMissingFamily(err: unknown): boolean {
   const { code } = err as NodeJS.ErrnoException
