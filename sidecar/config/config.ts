@@ -92,8 +92,8 @@ export async function check<const Schema extends v.GenericSchema>(document: Docu
     result = v.safeParse(schema, written.value)
   }
   const found = agree(written.value)
-  // A key that the environment holds does not stand in the config.
-  const cautions = found.warnings.filter(({ path }) => path[0] !== 'credentials' || written.originOf?.(path) === undefined)
+  // A key that the environment holds does not stand in the config, unless as what to fall back on.
+  const cautions = found.warnings.filter(({ path }) => path[0] !== 'credentials' || !/^\$\{\w+\}$/.test(textAt(document.value, path)))
   if (result.success && unset.length + found.problems.length + cautions.length === 0) {
     return { output: result.output, problems: [], warnings: [] }
   }
@@ -103,6 +103,11 @@ export async function check<const Schema extends v.GenericSchema>(document: Docu
   const warnings = problemsOf([], cautions, located)
   const problems = problemsOf(result.issues ?? [], found.problems, located, unset)
   return result.success && problems.length === 0 ? { output: result.output, problems, warnings } : { problems, warnings }
+}
+
+function textAt(value: unknown, path: Path): string {
+  const found = path.reduce<unknown>((inside, step) => (isMapping(inside) ? inside[step] : undefined), value)
+  return typeof found === 'string' ? found : ''
 }
 
 function stepsOf(path: readonly v.IssuePathItem[] = []): Path {

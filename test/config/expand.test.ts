@@ -101,9 +101,12 @@ test('keys are not filled in', async () => {
   ])
 })
 
-test('a key from the environment is no key in the config', async () => {
-  const text = withUpstream({ credential: 'k' }, { credentials: { k: { value: '${KEY}' } } })
-  assert.deepEqual((await parse(text, { KEY: 'sk-1' })).warnings, [])
+test('a key from the environment is no key in the config; one to fall back on is', async () => {
+  const withKey = (value: string) => withUpstream({ credential: 'k' }, { credentials: { k: { value } } })
+  assert.deepEqual((await parse(withKey('${KEY}'), { KEY: 'sk-1' })).warnings, [])
+  assert.deepEqual((await parse(withKey('${KEY:-sk-2}'), { KEY: 'sk-1' })).warnings, [
+    'x credentials.k.value: is for trials: whoever reads the config has the key; use file or env',
+  ])
 })
 
 const everywhere = {
