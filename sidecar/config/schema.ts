@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memoryBound, name, size } from './kinds.ts'
 import { admin, clientsSchema, listen } from './listenerSettings.ts'
 import { mapping, named } from './mapping.ts'
+import { models } from './modelSettings.ts'
 import { optional, required, setting } from './setting.ts'
 import { credential, upstream } from './upstreamSettings.ts'
 
@@ -191,6 +192,7 @@ export const configSchema = mapping({
     help: 'The keys, each under a name that upstreams refer to.',
     reason: 'An upstream without authentication needs none.',
   }),
+  models: optional(models, { help: 'What is known of models; checked, but used for nothing yet by this version.' }),
   timeouts: section(timeouts, 'Every wait has a bound.'),
   limits: section(limits, 'What one sidecar takes on.'),
   streams: section(streams, 'Server-sent events.'),

@@ -1,8 +1,14 @@
 import { open } from 'node:fs/promises'
-import type { Socket } from 'node:net'
 import { endianness } from 'node:os'
 
-type Ends = Pick<Socket, 'localAddress' | 'localPort' | 'remoteAddress' | 'remotePort'>
+interface Both {
+  readonly localAddress: string
+  readonly localPort: number
+  readonly remoteAddress: string
+  readonly remotePort: number
+}
+
+type Ends = { readonly [End in keyof Both]?: Both[End] | undefined }
 
 /** The kernel's tables of connections as text; undefined where there are none, or more than is worth reading. */
 type Tables = () => Promise<string | undefined>
@@ -12,9 +18,14 @@ type Tables = () => Promise<string | undefined>
  * Linux lists it. Elsewhere the answer is no.
  */
 export async function halfClosed(ends: Ends, tables: Tables = tablesOfLinux): Promise<boolean> {
-  const verdict = look(await tables(), ends)
+  const { localAddress, localPort, remoteAddress, remotePort } = ends
+  if (localAddress === undefined || localPort === undefined) return false
+  // A connection that was reset has no other end any more, unless Node was asked for it before.
+  if (remoteAddress === undefined || remotePort === undefined) return true
+  const both = { localAddress, localPort, remoteAddress, remotePort }
+  const verdict = look(await tables(), both)
   // A table that changes while it is read may lack a row: what is missing must be missing twice.
-  return verdict === 'missing' ? look(await tables(), ends) === 'missing' : verdict === 'closed'
+  return verdict === 'missing' ? look(await tables(), both) === 'missing' : verdict === 'closed'
 }
 
 /** Ours, once the client's FIN has come. */
@@ -22,9 +33,8 @@ const closeWait = '08'
 /** The client's, when it stands in the same network, as the app of a pod does: its FIN cannot come while our side of the kernel is full. */
 const leaving = ['04', '05', '0B']
 
-function look(table: string | undefined, { localAddress, localPort, remoteAddress, remotePort }: Ends): 'open' | 'closed' | 'missing' {
-  if (table === undefined || localAddress === undefined || localPort === undefined) return 'open'
-  if (remoteAddress === undefined || remotePort === undefined) return 'open'
+function look(table: string | undefined, { localAddress, localPort, remoteAddress, remotePort }: Both): 'open' | 'closed' | 'missing' {
+  if (table === undefined) return 'open'
   const port = hex(localPort)
   let found = false
   for (const [here, there] of pairs(localAddress, remoteAddress)) {
@@ -57,7 +67,10 @@ const isMapped = (bytes: readonly number[]): boolean => bytes.slice(0, 12).join(
 
 /** An address as the sixteen bytes of IPv6. */
 function bytesOf(address: string): number[] {
-  const [head = '', tail] = address.replace(/%.*/, '').replace(/^(?=\d+\.)/, '::ffff:').split('::')
+  const [head = '', tail] = address
+    .replace(/%.*/, '')
+    .replace(/^(?=\d+\.)/, '::ffff:')
+    .split('::')
   const front = bytesOfPart(head)
   const back = bytesOfPart(tail ?? '')
   return [...front, ...Array.from({ length: 16 - front.length - back.length }, () => 0), ...back]
@@ -92,7 +105,7 @@ let reading: Promise<string | undefined> | undefined
 /** Uploads that stall together share a look. */
 function tablesOfLinux(): Promise<string | undefined> {
   if (process.platform !== 'linux') return Promise.resolve(undefined)
-  reading ??= Promise.all([tableIn('/proc/net/tcp'), tableIn('/proc/net/tcp6').catch(() => '')])
+  reading ??= Promise.all([tableIn('/proc/net/tcp'), tableIn('/proc/net/tcp6').catch(noneWithoutIPv6)])
     .then(
       (tables) => tables.join(''),
       () => undefined,
@@ -103,6 +116,11 @@ function tablesOfLinux(): Promise<string | undefined> {
   return reading
 }
 
+function noneWithoutIPv6(err: NodeJS.ErrnoException): string {
+  if (err.code === 'ENOENT') return ''
+  throw err
+}
+
 async function tableIn(file: string): Promise<string> {
   const handle = await open(file)
   try {
@@ -111,7 +129,7 @@ async function tableIn(file: string): Promise<string> {
     for (;;) {
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, null)
       if (bytesRead === 0) return text
-      text += buffer.latin1Slice(0, bytesRead)
+      text += buffer.toString('latin1', 0, bytesRead)
       if (text.length > mostBytes) throw new Error(`${file} is too long`)
     }
   } finally {

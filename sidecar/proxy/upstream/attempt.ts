@@ -86,7 +86,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     onRequestSent: () => {
       facts.sentMs = clock.now()
       // What the kernel took at once, as it takes nearly every request, needs no watch.
-      if (stopWatch === undefined && connection.socket.writableLength > 0) watch()
+      if (connection.socket.writableLength > 0) stopWatch ??= watch()
     },
     onResponseStarted: () => {
       started = true
@@ -128,9 +128,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     },
   }
 
-  const watch = (): void => {
-    if (!over && !headed) stopWatch = watchWriting({ clock, writeMs, connection, outgoing, handed: () => facts.sentMs !== 0, stop })
-  }
+  const watch = () => watchWriting({ clock, writeMs, connection, outgoing, handed: () => facts.sentMs !== 0, stop })
 
   onCancel(life, stop)
   if (life.cancelled !== undefined) return giveBack(connection)
@@ -140,7 +138,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
   const headers = outgoing.length === undefined ? call.headers : [...call.headers, 'content-length', String(outgoing.length)]
   connection.client.dispatch({ method: call.method as 'POST', path, headers: headers as string[], body: outgoing.body }, handler)
   // Others are written in one go, though perhaps only in the next turn; over HTTP/2 they may have to wait for their turn.
-  if (outgoing.body instanceof Readable || connection.capacity > 1) watch()
+  if (!over && !headed && (outgoing.body instanceof Readable || connection.capacity > 1)) stopWatch = watch()
 }
 
 const nowhere: Sink = { data: () => true, end: () => {}, fail: () => {} }
