@@ -17,7 +17,8 @@ const commands: Readonly<Record<string, Command>> = {
     usage: `Usage: outrider proxy --config FILE
 
 Serves calls as the config says, until it is told to stop: SIGTERM or SIGINT finishes
-what is in flight, a second one ends at once.
+what is in flight, a second one ends at once. The config is read again when its file
+changes, and on SIGHUP.
 
   --config FILE   the config, YAML or JSON
   --help          this text
@@ -67,10 +68,14 @@ async function proxyCommand(args: readonly string[], env: Env): Promise<number> 
   const { config: file } = optionsOf('proxy', args, { config: 'string' })
   if (file === undefined) throw new UsageError('proxy needs a config: --config FILE.')
   const told = untilTold()
+  const reload = onHangup()
   const { loadConfig } = await import('./config/config.ts')
+  const { followConfig } = await import('./config/follow.ts')
   const { startProxy } = await import('./proxy/proxy.ts')
-  const { config, warnings } = await loadConfig(file)
-  const proxy = await startProxy({ config, warnings, env })
+  const source = followConfig(file, () => loadConfig(file))
+  const { config, warnings } = await source.load()
+  const proxy = await startProxy({ config, warnings, env, source })
+  reload.by(proxy.reload)
   process.on('uncaughtExceptionMonitor', proxy.lastWords)
   await told
   await proxy.drain()
@@ -116,6 +121,22 @@ function untilTold(): Promise<void> {
     process.on('SIGTERM', onSignal)
     process.on('SIGINT', onSignal)
   })
+}
+
+/** An order to read the config again must not end a process that is still starting. */
+function onHangup(): { by: (reload: () => Promise<void>) => void } {
+  let asked = false
+  let reload: (() => Promise<void>) | undefined
+  process.on('SIGHUP', () => {
+    asked = true
+    void reload?.()
+  })
+  return {
+    by: (how) => {
+      reload = how
+      if (asked) void how()
+    },
+  }
 }
 
 /** Whatever still holds the event loop is of no use to anybody now: log lines, for one, that nobody takes. */
