@@ -28,9 +28,11 @@ changes, and on SIGHUP.
   demo: {
     usage: `Usage: outrider demo [--port PORT]
 
-Runs the proxy in front of a fake provider, and shows calls to paste.
+Runs the proxy in front of a fake provider, and shows calls to paste. Some of its
+models misbehave, so that failures can be seen too.
 
-  --port PORT     where to listen; 8080 unless given, 0 for any free port
+  --port PORT     where to listen; 8080 unless given, 0 for any free port;
+                  where it is taken, a free one is used and said
   --help          this text
 `,
     run: demoCommand,
@@ -95,9 +97,10 @@ async function demoCommand(args: readonly string[], env: Env): Promise<number> {
   const running = await demo({
     ...(port === undefined ? {} : { port }),
     out: process.stdout,
-    startProxy: async (text) => {
+    plain: (env['NO_COLOR'] ?? '') !== '',
+    startProxy: async (text, write) => {
       const { config } = await parseConfig(text, 'demo config')
-      const proxy = await startProxy({ config, warnings: [], env })
+      const proxy = await startProxy({ config, warnings: [], env, write })
       return { url: `http://localhost:${proxy.port}`, close: proxy.close }
     },
   })
