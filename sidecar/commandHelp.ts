@@ -22,12 +22,14 @@ export const help = {
   proxy: `Usage: outrider proxy [--config FILE]
 
 Serves calls until it is told to stop: SIGTERM or SIGINT finishes what is in flight, a second one ends at once.
+A config file is read again when it changes, and on SIGHUP.
 
   --config FILE   the config, YAML or JSON
   --help          this text
 
 With a file, the file alone counts. Of the environment it takes what it names: \${NAME} or \${NAME:-default} in a text ($\${
-is \${ itself), and { env: NAME } of a credential. Other variables of the list below do nothing then, and a warning says so.
+is \${ itself), and { env: NAME } of a credential. Of the list below only the
+proxies count then, where the file names none; a warning says which others do nothing.
 
 Without a file, the environment alone is the config:
 

@@ -40,10 +40,15 @@ export async function commandLine(args: readonly string[], env: Env): Promise<nu
 async function proxyCommand(args: readonly string[], env: Env): Promise<number> {
   const { config: file } = optionsOf('proxy', args, { config: 'string' })
   const told = untilTold()
+  const reload = onHangup()
   const { loadConfig } = await import('./config/config.ts')
+  const { followConfig } = await import('./config/follow.ts')
   const { startProxy } = await import('./proxy/proxy.ts')
-  const { config, warnings } = file === undefined ? await fromEnvironment(env) : await loadConfig(file, env)
-  const proxy = await startProxy({ config, warnings, env })
+  // The environment of a process never changes: only a file is followed.
+  const source = file === undefined ? undefined : followConfig(file, () => loadConfig(file, env))
+  const { config, warnings } = source === undefined ? await fromEnvironment(env) : await source.load()
+  const proxy = await startProxy({ config, warnings, env, ...(source === undefined ? {} : { source }) })
+  reload.by(proxy.reload)
   process.on('uncaughtExceptionMonitor', proxy.lastWords)
   await told
   await proxy.drain()
@@ -108,9 +113,10 @@ async function demoCommand(args: readonly string[], env: Env): Promise<number> {
   const running = await demo({
     ...(port === undefined ? {} : { port }),
     out: process.stdout,
-    startProxy: async (text) => {
+    plain: (env['NO_COLOR'] ?? '') !== '',
+    startProxy: async (text, write) => {
       const { config } = await parseConfig(text, 'demo config')
-      const proxy = await startProxy({ config, warnings: [], env })
+      const proxy = await startProxy({ config, warnings: [], env, write })
       return { url: `http://localhost:${proxy.port}`, close: proxy.close }
     },
   })
@@ -134,6 +140,22 @@ function untilTold(): Promise<void> {
     process.on('SIGTERM', onSignal)
     process.on('SIGINT', onSignal)
   })
+}
+
+/** An order to read the config again must not end a process that is still starting. */
+function onHangup(): { by: (reload: () => Promise<void>) => void } {
+  let asked = false
+  let reload: (() => Promise<void>) | undefined
+  process.on('SIGHUP', () => {
+    asked = true
+    void reload?.()
+  })
+  return {
+    by: (how) => {
+      reload = how
+      if (asked) void how()
+    },
+  }
 }
 
 /** Whatever still holds the event loop is of no use to anybody now: log lines, for one, that nobody takes. */

@@ -103,7 +103,7 @@ const longestValue = 15
 const longestName = 31
 const keyLike = /^(?:sk|pk|rk|gsk|hf|xai|ghp)[-_]|^AIza|^eyJ|^(?:bearer|basic)\b|@/i
 
-function showable(text: string, longest: number): boolean {
+export function showable(text: string, longest: number): boolean {
   return text.length <= longest && !keyLike.test(text)
 }
 
@@ -116,7 +116,7 @@ function show(value: unknown): string {
 }
 
 /** `upstreams[0].url`; a name that could be a key is replaced by its length. */
-function spelled(path: Path): string {
+export function spelled(path: Path): string {
   return path
     .map((step, index) => {
       if (typeof step === 'number') return `[${step}]`

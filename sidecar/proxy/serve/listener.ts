@@ -7,14 +7,18 @@ import { breakCall } from './border.ts'
 import { isEnding } from './ending.ts'
 import { isAnswering, refuseInTurn, unfinished } from './refuseRaw.ts'
 
-export interface ListenerOptions {
+/** What may change while it listens. */
+export interface Bounds {
+  readonly headerBytes: number
+  readonly clientHeadMs: number
+  readonly keepAliveMs: number
+}
+
+export interface ListenerOptions extends Bounds {
   /** `localhost` stands for both loopback addresses. */
   readonly host: string
   readonly port: number
   readonly tls: { readonly cert: string; readonly key: string } | undefined
-  readonly headerBytes: number
-  readonly clientHeadMs: number
-  readonly keepAliveMs: number
   readonly onCall: RequestListener
   readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Hears of requests that never became calls. */
@@ -25,6 +29,8 @@ export interface Listener {
   readonly port: number
   readonly addresses: readonly string[]
   readonly setTls: (tls: { cert: string; key: string }) => void
+  /** For connections from now on. */
+  readonly setBounds: (bounds: Bounds) => void
   /** Why a connection's bytes stopped being HTTP. */
   readonly broken: (req: IncomingMessage) => SidecarError | undefined
   readonly stopListening: () => void
@@ -47,6 +53,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     }),
     setTls: (tls) => {
       for (const server of servers) if ('setSecureContext' in server) (server as import('node:https').Server).setSecureContext(tls)
+    },
+    setBounds: (bounds) => {
+      for (const server of servers) rebind(server, bounds)
     },
     broken: (req) => broken.get(req.socket),
     stopListening: () => {
@@ -85,13 +94,10 @@ const portOf = (server: Server | undefined): number | undefined => (server?.addr
 
 function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarError>): Server {
   const settings: ServerOptions = {
-    headersTimeout: options.clientHeadMs,
+    ...boundsOf(options),
     // A body has a bound on silence instead: 512 MB over a slow line is no fault.
     requestTimeout: 0,
-    keepAliveTimeout: options.keepAliveMs,
     keepAliveTimeoutBuffer: 1_000,
-    connectionsCheckingInterval: Math.max(100, Math.min(5_000, options.clientHeadMs / 4)),
-    maxHeaderSize: options.headerBytes,
     noDelay: true,
     // Node's own refusal says nothing; ours is made where all shapes are looked at.
     requireHostHeader: false,
@@ -133,6 +139,21 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
     refuseInTurn(socket, failure, options.onRefused)
   })
   return server
+}
+
+function boundsOf({ headerBytes, clientHeadMs, keepAliveMs }: Bounds) {
+  return {
+    headersTimeout: clientHeadMs,
+    keepAliveTimeout: keepAliveMs,
+    connectionsCheckingInterval: Math.max(100, Math.min(5_000, clientHeadMs / 4)),
+    maxHeaderSize: headerBytes,
+  }
+}
+
+function rebind(server: Server, bounds: Bounds): void {
+  Object.assign(server, boundsOf(bounds))
+  // At this event Node begins to look for slow clients, and there is no other way to make it look more often.
+  server.emit('listening')
 }
 
 /** Undefined for a client that merely left, or never said a word. */
