@@ -11,18 +11,22 @@ import Anthropic, {
 } from '@anthropic-ai/sdk'
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod'
 import { z } from 'zod'
-import { answers, cutAfter, deadUpstream, stall } from '../fixtures/provider.ts'
-import { atOnce, attempts, behindDeadUpstream, behindSidecar, demo, endless, failing, gone, keyWasChanged, times } from './behindSidecar.ts'
+import { answers, cutAfter, deadUpstream, stall, stallAfter } from '../fixtures/provider.ts'
+import {
+  atOnce,
+  attempts,
+  behindDeadUpstream,
+  behindSidecar,
+  demo,
+  failing,
+  gone,
+  keyWasChanged,
+  messageBegun,
+  times,
+} from './behindSidecar.ts'
 
 const messages = [{ role: 'user' as const, content: 'Good morning' }]
 const asked = { model: 'claude-demo', max_tokens: 100, messages }
-const begun = { id: 'msg_1', type: 'message', role: 'assistant', model: 'm', content: [], usage: { input_tokens: 1, output_tokens: 1 } }
-const events = [
-  { type: 'message_start', message: begun },
-  { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
-  { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'one' } },
-]
-
 /** As an app makes it: everything it is told stands in its environment. */
 const client = (options: { timeout?: number } = {}): Anthropic => new Anthropic({ logLevel: 'off', ...options })
 
@@ -67,7 +71,8 @@ test('anthropic: tools arrive whole, at once and streamed', async (t) => {
 })
 
 test('anthropic: a structured answer is asked for with its schema, and parsed', async (t) => {
-  const said = { ...begun, content: [{ type: 'text', text: '{"name":"demo"}' }], stop_reason: 'end_turn' }
+  const usage = { input_tokens: 1, output_tokens: 1 }
+  const said = { id: 'msg_1', type: 'message', role: 'assistant', content: [{ type: 'text', text: '{"name":"demo"}' }], usage }
   const behind = await behindSidecar(t, answers(200, said))
   const format = zodOutputFormat(z.object({ name: z.string() }))
   const { parsed_output: parsed } = await client().messages.parse({ ...asked, output_config: { format } })
@@ -126,7 +131,7 @@ test('anthropic: the client that has waited long enough gets its own timeout, an
 })
 
 test('anthropic: a stream that breaks off is an error, not a short message, and is not asked for again', async (t) => {
-  const behind = await behindSidecar(t, [cutAfter(...events)])
+  const behind = await behindSidecar(t, [cutAfter(...messageBegun)])
   await assert.rejects(client().messages.stream(asked).finalMessage(), (err) => {
     assert.ok(err instanceof APIError)
     assert.match(err.message, /reply_cut/)
@@ -137,7 +142,7 @@ test('anthropic: a stream that breaks off is an error, not a short message, and 
 
 for (const how of ['break', 'abort'] as const) {
   test(`anthropic: a stream that the app leaves (${how}) ends at the upstream before the app does anything else`, async (t) => {
-    const behind = await behindSidecar(t, endless(...events))
+    const behind = await behindSidecar(t, stallAfter(...messageBegun))
     const stream = await client().messages.create({ ...asked, stream: true })
     let read = 0
     try {

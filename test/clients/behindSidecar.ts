@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { answering, demoModels } from '../../sidecar/demo/provider.ts'
 import { chatChunks } from '../../sidecar/demo/providerChat.ts'
-import { answers, paced, provider, type Paced, type Provider, type Seen, type Step } from '../fixtures/provider.ts'
+import { answers, provider, type Provider, type Seen, type Step } from '../fixtures/provider.ts'
 import { startSidecar, testKey, type Document, type Sidecar } from '../fixtures/startSidecar.ts'
 
 /** What an app in the pod has for a key: nothing that is worth stealing. */
@@ -66,7 +66,7 @@ function lend(t: TestContext, env: Readonly<Record<string, string>>): void {
 }
 
 /** The key went on at the sidecar, and the placeholder stayed in the pod. */
-export function keyWasChanged({ upstream }: Behind): void {
+export function keyWasChanged({ upstream }: Pick<Behind, 'upstream'>): void {
   assert.ok(upstream.seen.length > 0)
   for (const { rawHeaders, headers } of upstream.seen) {
     assert.ok([`Bearer ${testKey}`, testKey].includes(String(headers.authorization ?? headers['x-api-key'])))
@@ -80,17 +80,6 @@ export function keyWasChanged({ upstream }: Behind): void {
 /** How many attempts reached the upstream. */
 export const attempts = ({ upstream }: Behind): number => upstream.seen.length
 
-/** A stream that has begun and goes on for as long as its client listens. */
-export function endless(...events: object[]): Paced {
-  const stream = paced()
-  const step: Step = async (exchange) => {
-    await stream(exchange)
-    for (const event of events) await stream.send(event)
-  }
-  const { started, closed, send, sendBytes, end, cut } = stream
-  return Object.assign(step, { started, closed, send, sendBytes, end, cut })
-}
-
 /** Resolves when the upstream has seen its client go; rejects where the client stayed to the end. */
 export async function gone({ upstream }: Behind, n = 0): Promise<void> {
   const seen: Seen = await upstream.request(n)
@@ -102,3 +91,13 @@ export const spoken = (text: string): object[] =>
   chatChunks({ model: 'gpt-4o-mini' }, text).filter(({ choices }) => choices[0]?.finish_reason === null)
 
 export const times = (count: number, step: Step): Step[] => Array.from({ length: count }, () => step)
+
+/** The events of a message in Anthropic's form, up to but without its end. */
+export const messageBegun: readonly object[] = [
+  {
+    type: 'message_start',
+    message: { id: 'msg_1', type: 'message', role: 'assistant', model: 'm', content: [], usage: { input_tokens: 1, output_tokens: 1 } },
+  },
+  { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+  { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'one' } },
+]

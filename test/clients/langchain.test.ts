@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { HumanMessage } from '@langchain/core/messages'
 import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai'
 import { z } from 'zod'
-import { chat, cutAfter, deadUpstream, stall } from '../fixtures/provider.ts'
-import { attempts, behindDeadUpstream, behindSidecar, endless, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
+import { chat, cutAfter, deadUpstream, stall, stallAfter } from '../fixtures/provider.ts'
+import { attempts, behindDeadUpstream, behindSidecar, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
 
 /** As an app makes it: everything it is told stands in its environment. */
 const model = (options: { maxRetries?: number; timeout?: number } = {}): ChatOpenAI => new ChatOpenAI({ model: 'gpt-4o-mini', ...options })
@@ -106,7 +106,7 @@ test('langchain: a stream that breaks off is an error, not a short answer', asyn
 
 for (const how of ['break', 'abort'] as const) {
   test(`langchain: a stream that the app leaves (${how}) ends at the upstream before the app does anything else`, async (t) => {
-    const behind = await behindSidecar(t, endless(...spoken('one two three')))
+    const behind = await behindSidecar(t, stallAfter(...spoken('one two three')))
     const abort = new AbortController()
     let read = 0
     try {

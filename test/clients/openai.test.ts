@@ -12,19 +12,8 @@ import OpenAI, {
 } from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
-import { chat, deadUpstream, stall } from '../fixtures/provider.ts'
-import {
-  atOnce,
-  attempts,
-  behindDeadUpstream,
-  behindSidecar,
-  endless,
-  failing,
-  gone,
-  keyWasChanged,
-  spoken,
-  times,
-} from './behindSidecar.ts'
+import { chat, deadUpstream, stall, stallAfter } from '../fixtures/provider.ts'
+import { atOnce, attempts, behindDeadUpstream, behindSidecar, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
 
 const messages = [{ role: 'user' as const, content: 'Good morning' }]
 const asked = { model: 'gpt-4o-mini', messages }
@@ -174,7 +163,7 @@ test('openai: a bound of the sidecar is a 504 that names the bound', async (t) =
 
 for (const how of ['break', 'abort'] as const) {
   test(`openai: a stream that the app leaves (${how}) ends at the upstream before the app does anything else`, async (t) => {
-    const behind = await behindSidecar(t, endless(...spoken('one two three')))
+    const behind = await behindSidecar(t, stallAfter(...spoken('one two three')))
     const stream = await client().chat.completions.create({ ...asked, stream: true })
     let read = 0
     try {

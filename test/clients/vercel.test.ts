@@ -3,19 +3,8 @@ import { test } from 'node:test'
 import { createOpenAI } from '@ai-sdk/openai'
 import { APICallError, embedMany, generateText, Output, RetryError, streamText, tool, transcribe } from 'ai'
 import { z } from 'zod'
-import { chat, cutAfter, deadUpstream, stall } from '../fixtures/provider.ts'
-import {
-  atOnce,
-  attempts,
-  behindDeadUpstream,
-  behindSidecar,
-  endless,
-  failing,
-  gone,
-  keyWasChanged,
-  spoken,
-  times,
-} from './behindSidecar.ts'
+import { chat, cutAfter, deadUpstream, paced, stall, stallAfter } from '../fixtures/provider.ts'
+import { atOnce, attempts, behindDeadUpstream, behindSidecar, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
 
 /** As an app makes it: everything it is told stands in its environment. */
 const asked = () => ({ model: createOpenAI().chat('gpt-4o-mini'), prompt: 'Good morning' })
@@ -116,7 +105,7 @@ test('vercel: a stream that breaks off is an error, not a short answer', async (
 })
 
 test('vercel: a stream that the app aborts ends at the upstream before the app does anything else', async (t) => {
-  const behind = await behindSidecar(t, endless(...spoken('one two three')))
+  const behind = await behindSidecar(t, stallAfter(...spoken('one two three')))
   const abort = new AbortController()
   const { textStream } = streamText({ ...asked(), abortSignal: abort.signal, onError: () => {} })
   let read = 0
@@ -130,9 +119,13 @@ test('vercel: a stream that the app aborts ends at the upstream before the app d
 })
 
 test('vercel: an app that only stops reading has not left: this client reads on, and so the call goes on', async (t) => {
-  const stream = endless(...spoken('one two three'))
-  const behind = await behindSidecar(t, stream)
-  for await (const _piece of streamText(asked()).textStream) break
+  const stream = paced()
+  const behind = await behindSidecar(t, [stream])
+  const reading = (async () => {
+    for await (const _piece of streamText(asked()).textStream) break
+  })()
+  for (const chunk of spoken('one two three')) await stream.send(chunk)
+  await reading
   await stream.send('[DONE]')
   await stream.end()
   assert.equal(await stream.closed, false)
