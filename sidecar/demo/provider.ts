@@ -75,7 +75,8 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Runn
   }
 }
 
-function answering({ expectKey, models = demoModels, firstTokenMs = 0, tokenMs = 0 }: ProviderOptions) {
+/** The provider's answers without its listener, for whoever serves them among other things. */
+export function answering({ expectKey, models = demoModels, firstTokenMs = 0, tokenMs = 0 }: ProviderOptions = {}) {
   const limits = rateLimits()
   return async (req: IncomingMessage, res: ServerResponse, { seen: { whole }, leave }: Witness): Promise<void> => {
     const startedAt = performance.now()
