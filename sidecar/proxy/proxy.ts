@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts'
 import { accessLog } from '../observe/accessLog.ts'
 import { openLog, type Log } from '../observe/log.ts'
 import { metrics as openMetrics, type Metrics } from '../observe/metrics.ts'
+import { status as openStatus } from '../observe/status.ts'
 import { openClients } from './clients.ts'
 import { wheel } from './clock.ts'
 import type { Call, Handler } from './call.ts'
@@ -77,7 +78,10 @@ async function start({ config, warnings, env, write }: ProxyOptions, opened: Ope
   const handle = pipeline(config, { ...state, ...told }, target)
   const newId = callIds()
   const sockets = openTunnel(config, state, told, newId)
-  const { listening, admin, leave } = await openPorts({ config, say, state, sockets, metrics, handle, newId, defect: told.defect }, opened)
+  const { listening, admin, leave } = await openPorts(
+    { config, say, state, sockets, metrics, handle, newId, defect: told.defect },
+    opened,
+  )
   const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}`
   say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
 
@@ -130,7 +134,12 @@ async function openState(config: Config, env: ProxyOptions['env'], say: Say, ope
   opened.push(clients.close)
   const target = openTarget(upstream, config, { key, clock, say })
   opened.push(target.close)
-  return { clock, admission, held, target, clients: clients.current }
+  const status = openStatus({
+    now: clock.now,
+    calls: () => admission,
+    upstreams: [{ name: target.name, condition: target.condition, connections: target.pool.stats, key }],
+  })
+  return { clock, admission, held, target, clients: clients.current, status }
 }
 
 interface Inside {

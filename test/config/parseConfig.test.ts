@@ -19,6 +19,8 @@ credentials:
   assert.deepEqual(config, {
     listen: { host: 'localhost', port: 8080 },
     admin: { host: '::', port: 9090 },
+    control: { off: false, port: 9091 },
+    local: { health: true, stats: true, models: true, streamAlias: true },
     upstreams: [
       {
         name: 'holysheep',
