@@ -18,6 +18,7 @@ import { border } from './serve/border.ts'
 import { callIds } from './serve/callIds.ts'
 import { drain } from './serve/drain.ts'
 import { listen, type Listener } from './serve/listener.ts'
+import { openControl } from './serve/openControl.ts'
 import { openTls } from './serve/tlsFiles.ts'
 import { portTrouble } from './serve/portTrouble.ts'
 import { tunnel, type Tunnel } from './serve/tunnel.ts'
@@ -26,6 +27,8 @@ import { openTarget } from './upstream/target.ts'
 export interface Proxy {
   readonly port: number
   readonly adminPort: number
+  /** Undefined where nothing listens for it. */
+  readonly controlPort: number | undefined
   readonly addresses: readonly string[]
   /** Finishes what is in flight; resolves when the process may end. A second call ends at once. */
   readonly drain: () => Promise<void>
@@ -78,11 +81,23 @@ async function start({ config, warnings, env, write }: ProxyOptions, opened: Ope
   const handle = pipeline(config, { ...state, ...told }, target)
   const newId = callIds()
   const sockets = openTunnel(config, state, told, newId)
-  const { listening, admin, leave } = await openPorts(
+  const { listening, admin, leave, isDraining } = await openPorts(
     { config, say, state, sockets, metrics, handle, newId, defect: told.defect },
     opened,
   )
-  const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}`
+  const control = await openControl({
+    config,
+    say,
+    status: state.status,
+    listening: { data: listening.addresses, admin: admin.port },
+    draining: isDraining,
+    alarms: clock.pending,
+    heldBytes: () => held.bytes,
+    webSockets: sockets.open,
+    reload: () => undefined,
+  })
+  opened.push(() => control?.close())
+  const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}${control === undefined ? '' : `, control port ${control.port}`}`
   say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
 
   const close = async (): Promise<void> => {
@@ -99,6 +114,7 @@ async function start({ config, warnings, env, write }: ProxyOptions, opened: Ope
   return {
     port: listening.port,
     adminPort: admin.port,
+    controlPort: control?.port,
     addresses: listening.addresses,
     drain: async () => {
       await leave()
@@ -223,7 +239,7 @@ async function openPorts({ config, say, state, sockets, metrics, handle, newId, 
       opened.push(end)
     })
   }
-  return { listening, admin, leave }
+  return { listening, admin, leave, isDraining: () => draining }
 }
 
 function openTunnel(
