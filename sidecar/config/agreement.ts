@@ -18,12 +18,19 @@ export interface Finding {
 export function disagreements(document: unknown): { problems: Finding[]; warnings: Finding[] } {
   const root = isMapping(document) ? document : {}
   const found = {
-    problems: [...openRelay(root), ...samePort(root), ...controlPort(root), ...everyone(root), ...sameNames(root)],
+    problems: [
+      ...openRelay(root),
+      ...samePort(root),
+      ...controlPort(root),
+      ...everyone(root),
+      ...sameNames(root, 'clients'),
+      ...sameNames(root, 'models'),
+    ],
     warnings: trials(root),
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]
-    found.problems.push(...halfCertificate(upstream, path), ...undeclared(upstream, root, path))
+    found.problems.push(...halfCertificate(upstream, path), ...undeclared(upstream, root, path), ...circle(upstream, root, path))
     found.warnings.push(...inTheClear(upstream, path))
   }
   found.warnings.push(...unused(root))
@@ -69,13 +76,21 @@ function everyone(root: Fields): Finding[] {
   return [{ path: ['cors', 'credentials'], message: 'cannot go with the origin *: browsers refuse that' }]
 }
 
-function sameNames(root: Fields): Finding[] {
-  const names = items(root['clients']).map(({ name }) => name)
+function sameNames(root: Fields, list: 'clients' | 'models'): Finding[] {
+  const names = items(root[list]).map(({ name }) => name)
   return names.flatMap((name, index) =>
     typeof name === 'string' && names.indexOf(name) < index
-      ? [{ path: ['clients', index, 'name'], message: 'is the name of another client too' }]
+      ? [{ path: [list, index, 'name'], message: `is the name of another ${list.slice(0, -1)} too` }]
       : [],
   )
+}
+
+/** What an app is told to call, such as OPENAI_BASE_URL, is easily given to the sidecar as well. */
+function circle({ url }: Fields, root: Fields, path: Path): Finding[] {
+  const { hostname = '', port = '', protocol } = (typeof url === 'string' ? URL.parse(url) : undefined) ?? {}
+  const called = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
+  if (called !== (fields(root['listen'])['port'] ?? 8080) || !isLoopback(hostname.replace(/^\[|\]$/g, ''))) return []
+  return [{ path: [...path, 'url'], message: 'is where Outrider itself listens: calls would go round in a circle' }]
 }
 
 function halfCertificate(upstream: Fields, path: Path): Finding[] {

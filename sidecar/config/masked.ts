@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { Config } from './config.ts'
 import { isMapping } from './mapping.ts'
 
@@ -9,18 +8,13 @@ export function masked(config: Config): unknown {
   return without(config, [])
 }
 
-/** Tells two configs apart, secrets included, and says nothing of what is in them. */
-export function configHash(config: Config): string {
-  return createHash('sha256').update(JSON.stringify(config)).digest('hex')
-}
-
 function without(value: unknown, path: readonly string[]): unknown {
   if (Array.isArray(value)) return value.map((item) => without(item, [...path, '[]']))
   if (isMapping(value)) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, without(item, [...path, key])]))
   if (typeof value !== 'string') return value
   // `prefix` stands in front of a key, and people write the key itself there.
   if (/^(?:credentials [^ ]+ value|clients \[\] sha256|upstreams \[\] auth prefix)$/.test(path.join(' '))) return mask
-  return value.includes('://') ? maskedUrl(value) : value
+  return value.includes('://') || /^https?:/i.test(value) ? maskedUrl(value) : value
 }
 
 /** A version is the one thing in the query of a base URL that is worth showing. */
@@ -29,6 +23,11 @@ function maskedUrl(text: string): string {
   if (url === null) return mask
   if (url.username !== '') url.username = mask
   if (url.password !== '') url.password = mask
-  for (const name of url.searchParams.keys()) if (name !== 'api-version') url.searchParams.set(name, mask)
+  // What stands there without a value may be the key itself.
+  const shown = [...url.searchParams].map(([name, value]) => {
+    if (name === 'api-version') return `${name}=${encodeURIComponent(value)}`
+    return value === '' ? mask : `${encodeURIComponent(name)}=${mask}`
+  })
+  url.search = shown.join('&')
   return url.href
 }

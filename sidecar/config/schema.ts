@@ -4,6 +4,7 @@ import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memory
 import { admin, clientsSchema, listen } from './listenerSettings.ts'
 import { control, cors, local } from './localSettings.ts'
 import { mapping, named } from './mapping.ts'
+import { models } from './modelSettings.ts'
 import { optional, required, setting } from './setting.ts'
 import { credential, upstream } from './upstreamSettings.ts'
 
@@ -88,7 +89,7 @@ const limits = mapping({
   }),
   memory: setting(memoryBound, {
     default: '40%',
-    help: 'Bodies and unread answers together may hold this much: a size, or a share of what the container may use.',
+    help: 'Request bodies together may hold this much: a size, or a share of what the container may use.',
     reason: 'The rest is for the runtime, sockets and the copy that each write makes.',
   }),
   inFlight: setting(count(), {
@@ -195,6 +196,7 @@ export const configSchema = mapping({
     help: 'The keys, each under a name that upstreams refer to.',
     reason: 'An upstream without authentication needs none.',
   }),
+  models: optional(models, { help: 'What is known of models; checked, but used for nothing yet by this version.' }),
   timeouts: section(timeouts, 'Every wait has a bound.'),
   limits: section(limits, 'What one sidecar takes on.'),
   streams: section(streams, 'Server-sent events.'),

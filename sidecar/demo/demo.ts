@@ -2,13 +2,19 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { banner } from './demoBanner.ts'
+import { shortLog } from './demoLog.ts'
 import { startProvider, type ProviderOptions } from './provider.ts'
 
 export type DemoOptions = {
   /** Where the proxy should listen: 8080 unless said otherwise. */
   readonly port?: number
   readonly out: NodeJS.WritableStream
-  readonly startProxy: (configText: string) => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
+  /** No colour, whatever `out` is. */
+  readonly plain?: boolean
+  readonly startProxy: (
+    configText: string,
+    log: (lines: string) => void,
+  ) => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
   /** How fast the fake model is. */
   readonly pace?: Pick<ProviderOptions, 'firstTokenMs' | 'tokenMs'>
 }
@@ -17,7 +23,13 @@ export type DemoOptions = {
 const modelPace = { firstTokenMs: 200, tokenMs: 25 }
 
 /** Runs the proxy in front of a fake provider, and says what to paste to see it work. */
-export async function demo({ port: wanted = 8080, out, startProxy, pace = modelPace }: DemoOptions): Promise<{ close(): Promise<void> }> {
+export async function demo({
+  port: wanted = 8080,
+  out,
+  plain = false,
+  startProxy,
+  pace = modelPace,
+}: DemoOptions): Promise<{ close(): Promise<void> }> {
   // Made anew each time: a key that stands in the source is one that people begin to use.
   const key = `sk-demo-${randomBytes(12).toString('hex')}`
   const provider = await startProvider({ ...pace, expectKey: key, remember: false })
@@ -25,14 +37,22 @@ export async function demo({ port: wanted = 8080, out, startProxy, pace = modelP
     const port = await freePort(wanted)
     const adminPort = await freePort(9090, port)
     const controlPort = await freePort(9091, port, adminPort)
-    const proxy = await startProxy(configText({ port, adminPort, controlPort, upstreamUrl: `${provider.url}/v1`, key }))
+    let shows = false
+    // What is logged before the banner is in the banner.
+    const log = (lines: string): void => {
+      if (shows) out.write(shortLog(lines))
+    }
+    const proxy = await startProxy(configText({ port, adminPort, controlPort, upstreamUrl: `${provider.url}/v1`, key }), log)
     const taken = wanted === 0 || port === wanted ? {} : { takenPort: wanted }
-    const colour = 'isTTY' in out && out.isTTY === true
+    const colour = !plain && 'isTTY' in out && out.isTTY === true
     out.write(banner({ url: loopback(proxy.url), adminUrl: `http://localhost:${adminPort}`, ...taken }, colour))
+    shows = true
     return {
       async close() {
+        shows = false
         await proxy.close()
         await provider.close()
+        out.write('\nThe demo has ended.\n')
       },
     }
   } catch (err) {
@@ -64,6 +84,11 @@ upstreams:
 credentials:
   demo:
     value: ${key}
+# Nobody wants to wait a minute to see a wait end.
+timeouts:
+  firstEvent: 5s
+  idle: 5s
+  total: 15s
 `
 }
 

@@ -10,6 +10,13 @@ export interface Readings {
   readonly connections: () => { open: number; busy: number; waiting: number }
   readonly webSockets: () => number
   readonly droppedLines: () => number
+  readonly config: () => ConfigReading
+}
+
+interface ConfigReading {
+  readonly hash: string
+  readonly loadedMs: number
+  readonly reloads: Readonly<Record<string, number>>
 }
 
 export function readings(registry: Registry, sources: Readings, rate: () => number): void {
@@ -50,6 +57,31 @@ export function readings(registry: Registry, sources: Readings, rate: () => numb
     },
   })
   total('outrider_log_lines_dropped_total', 'Log lines lost because nobody took them from standard output.', sources.droppedLines)
+  new Counter({
+    name: 'outrider_config_reload_total',
+    help: 'Times the config was read again: applied, unchanged, or refused as a whole.',
+    labelNames: ['result'],
+    registers,
+    collect() {
+      this.reset()
+      for (const [result, times] of Object.entries(sources.config().reloads)) this.inc({ result }, times)
+    },
+  })
+  gauge(
+    'outrider_config_last_success_timestamp_seconds',
+    'When the config was last read and found good, since the epoch.',
+    () => sources.config().loadedMs / 1_000,
+  )
+  new Gauge({
+    name: 'outrider_config_info',
+    help: 'Always 1; the label tells configs apart.',
+    labelNames: ['hash'],
+    registers,
+    collect() {
+      this.reset()
+      this.set({ hash: sources.config().hash }, 1)
+    },
+  })
   gauge('process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss())
   total('process_cpu_seconds_total', 'Processor time used, user and system.', () => {
     const { user, system } = process.cpuUsage()

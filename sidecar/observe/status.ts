@@ -5,6 +5,8 @@ import { version } from '../version.ts'
 
 export interface StatusSources {
   readonly now: () => number
+  /** When the process took up its work, on the same clock; a reload begins nothing anew. */
+  readonly beganMs: number
   readonly calls: () => { readonly inFlight: number; readonly seen: number; readonly closed: boolean }
   readonly upstreams: readonly {
     readonly name: string
@@ -21,8 +23,7 @@ export interface Status {
   readonly stats: () => Document
 }
 
-export function status({ now, calls, upstreams }: StatusSources): Status {
-  const began = now()
+export function status({ now, beganMs, calls, upstreams }: StatusSources): Status {
   const stateOf = ({ condition, key }: (typeof upstreams)[number]): State => (isUsable(key) ? condition.state() : 'unhealthy')
   const overall = (): State => {
     const states = upstreams.map(stateOf)
@@ -56,7 +57,7 @@ export function status({ now, calls, upstreams }: StatusSources): Status {
       status: 200,
       json: {
         version,
-        uptime_seconds: seconds(now() - began),
+        uptime_seconds: seconds(now() - beganMs),
         calls: { total: calls().seen, in_flight: calls().inFlight },
         upstreams: upstreams.map((upstream) => {
           const { attempts, good, meanResponseMs } = upstream.condition.read(now())

@@ -59,6 +59,17 @@ test('the two listeners cannot share a port, except any free one', async () => {
   await parseConfig(withSettings({ listen: { port: 9090 }, admin: { host: '10.0.0.5' } }), 'x')
 })
 
+test('a sidecar that would call itself is refused', async () => {
+  for (const url of ['http://localhost:8080/v1', 'http://127.0.0.1:8080', 'http://[::1]:8080/v1']) {
+    assert.deepEqual(await refusalOf(withUpstream({ url })), [
+      'upstreams[0].url: is where Outrider itself listens: calls would go round in a circle',
+    ])
+  }
+  await parseConfig(withUpstream({ url: 'http://localhost:8081/v1' }), 'x')
+  await parseConfig(withUpstream({ url: 'http://localhost:8080/v1' }, { listen: { port: 8081 } }), 'x')
+  await parseConfig(withUpstream({ url: 'http://api.example:8080/v1' }), 'x')
+})
+
 test('a key written into the config is taken with a warning, which does not show it', async () => {
   const { config, warnings } = await parseConfig(withUpstream({ credential: 'k' }, { credentials: { k: { value: 'sesame' } } }), 'x')
   assert.deepEqual(config.credentials, { k: { value: 'sesame' } })

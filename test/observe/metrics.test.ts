@@ -14,6 +14,7 @@ const open = (): Metrics =>
     connections: () => ({ open: 5, busy: 2, waiting: 1 }),
     webSockets: () => 6,
     droppedLines: () => 7,
+    config: () => ({ hash: 'abc', loadedMs: 8_000, reloads: { applied: 2, unchanged: 0, refused: 1 } }),
   })
 
 const seriesOf = async ({ text }: Metrics): Promise<Series[]> => parseExposition(await text())

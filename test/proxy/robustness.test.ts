@@ -38,6 +38,8 @@ test('without file descriptors the process goes on, and works again when there a
   const { promise, resolve: letGo } = Promise.withResolvers<void>()
   held = promise
   const clients = await Promise.all(Array.from({ length: 60 }, () => rawClient(t, outrider.port)))
+  // Whoever is closed without a word found no descriptor left: before that, calls would take those that others were to hold.
+  await Promise.any(clients.map(({ closed }) => closed))
   // Those that were let in hold every descriptor; a call on one of them finds none left for its upstream.
   const call = 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}'
   const open = clients.filter(({ socket }) => !socket.destroyed)

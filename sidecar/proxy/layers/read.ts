@@ -6,7 +6,7 @@ import { scanBody } from '../llm/body.ts'
 /** Bytes that all calls together hold in memory. */
 export interface Held {
   bytes: number
-  readonly limit: number
+  limit: number
 }
 
 export interface ReadOptions {

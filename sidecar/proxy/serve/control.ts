@@ -5,7 +5,8 @@ import { readKeyFile } from '../keyFile.ts'
 
 export interface ControlOptions {
   readonly port: number
-  readonly tokenFile?: string
+  /** The one of the config that is in use when it is asked for. */
+  readonly tokenFile: () => string | undefined
   /** Everything there is to tell, made when it is asked for. */
   readonly document: (port: number) => Promise<unknown>
   readonly patienceMs?: number
@@ -79,7 +80,7 @@ function respond(options: ControlOptions, port: number, req: IncomingMessage, re
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     // What comes with it is not read.
     res.shouldKeepAlive = false
-    changeRefusal(req, options.tokenFile).then(({ status, why }) => {
+    changeRefusal(req, options.tokenFile()).then(({ status, why }) => {
       res.setHeader('allow', 'GET, HEAD')
       if (status === 401) res.setHeader('www-authenticate', 'Bearer')
       say(status, why)

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Call, Headers, Reply, Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
@@ -84,6 +85,8 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     },
     onRequestSent: () => {
       facts.sentMs = clock.now()
+      // What the kernel took at once, as it takes nearly every request, needs no watch.
+      if (connection.socket.writableLength > 0) stopWatch ??= watch()
     },
     onResponseStarted: () => {
       started = true
@@ -125,6 +128,8 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     },
   }
 
+  const watch = () => watchWriting({ clock, writeMs, connection, outgoing, handed: () => facts.sentMs !== 0, stop })
+
   onCancel(life, stop)
   if (life.cancelled !== undefined) return giveBack(connection)
   connection.uses++
@@ -132,7 +137,8 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
   const outgoing = sent(call.body)
   const headers = outgoing.length === undefined ? call.headers : [...call.headers, 'content-length', String(outgoing.length)]
   connection.client.dispatch({ method: call.method as 'POST', path, headers: headers as string[], body: outgoing.body }, handler)
-  if (!over && !headed) stopWatch = watchWriting({ clock, writeMs, connection, outgoing, handed: () => facts.sentMs !== 0, stop })
+  // Others are written in one go, though perhaps only in the next turn; over HTTP/2 they may have to wait for their turn.
+  if (!over && !headed && (outgoing.body instanceof Readable || connection.capacity > 1)) stopWatch = watch()
 }
 
 const nowhere: Sink = { data: () => true, end: () => {}, fail: () => {} }
