@@ -18,7 +18,14 @@ export interface Finding {
 export function disagreements(document: unknown): { problems: Finding[]; warnings: Finding[] } {
   const root = isMapping(document) ? document : {}
   const found = {
-    problems: [...openRelay(root), ...samePort(root), ...sameNames(root, 'clients'), ...sameNames(root, 'models')],
+    problems: [
+      ...openRelay(root),
+      ...samePort(root),
+      ...controlPort(root),
+      ...everyone(root),
+      ...sameNames(root, 'clients'),
+      ...sameNames(root, 'models'),
+    ],
     warnings: trials(root),
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
@@ -49,6 +56,24 @@ function samePort(root: Fields): Finding[] {
   const hosts = [fields(root['listen'])['host'] ?? 'localhost', fields(root['admin'])['host'] ?? '::']
   if (hosts[0] !== hosts[1] && !hosts.includes('::') && !hosts.includes('0.0.0.0')) return []
   return [{ path: ['admin', 'port'], message: 'is the port of listen too: they are two listeners' }]
+}
+
+function controlPort(root: Fields): Finding[] {
+  const { off, port = 9091 } = fields(root['control'])
+  if (off === true || port === 0) return []
+  const others = [
+    ['listen', fields(root['listen'])['port'] ?? 8080],
+    ['admin', fields(root['admin'])['port'] ?? 9090],
+  ] as const
+  return others.flatMap(([name, taken]) =>
+    taken === port ? [{ path: ['control', 'port'], message: `is the port of ${name} too: they are two listeners` }] : [],
+  )
+}
+
+function everyone(root: Fields): Finding[] {
+  const { origins, credentials } = fields(root['cors'])
+  if (credentials !== true || !Array.isArray(origins) || !origins.includes('*')) return []
+  return [{ path: ['cors', 'credentials'], message: 'cannot go with the origin *: browsers refuse that' }]
 }
 
 function sameNames(root: Fields, list: 'clients' | 'models'): Finding[] {

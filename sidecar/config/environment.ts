@@ -46,7 +46,7 @@ export async function configFromEnvironment(env: Env): Promise<Parsed> {
     },
     timeouts: timeoutsOf(one(['REQUEST_TIMEOUT']), problems),
   }
-  problems.push(...samePort(port, admin))
+  problems.push(...samePort(port, admin), ...controlPort(port), ...controlPort(admin))
   const retries = one(['MAX_RETRIES'])
   if (retries && !/^\d{1,3}$/.test(retries.value)) problems.push({ path: retries.name, message: 'must be a whole number from 0 to 999' })
 
@@ -151,6 +151,12 @@ function portOf({ value }: Chosen): unknown {
 function samePort(port: Chosen | undefined, admin: Chosen | undefined): Problem[] {
   if (port === undefined || admin !== undefined || Number(port.value) !== 9090) return []
   return [{ path: port.name, message: 'is 9090, the port of probes and metrics: choose another, or another ADMIN_PORT for them' }]
+}
+
+/** Which has no variable of its own. */
+function controlPort(port: Chosen | undefined): Problem[] {
+  if (port === undefined || Number(port.value) !== 9091) return []
+  return [{ path: port.name, message: 'is 9091, the port of the status: choose another, or move that with control.port in a config file' }]
 }
 
 function levelOf(text: string): string {

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memoryBound, name, size } from './kinds.ts'
 import { admin, clientsSchema, listen } from './listenerSettings.ts'
+import { control, cors, local } from './localSettings.ts'
 import { mapping, named } from './mapping.ts'
 import { models } from './modelSettings.ts'
 import { optional, required, setting } from './setting.ts'
@@ -177,6 +178,9 @@ const log = mapping({
 export const configSchema = mapping({
   listen: section(listen, 'Where the app sends its calls.'),
   admin: section(admin, 'Probes and metrics.'),
+  control: section(control, 'The status of this process, for who is inside of the pod.'),
+  local: section(local, 'Answers that Outrider gives itself.'),
+  cors: optional(cors, { help: 'Lets web pages of other origins call. Without it none may.' }),
   clients: optional(clientsSchema, { help: 'Who may call; needed when listen.host is not the loopback.' }),
   clientsFile: optional(filePath, { help: 'A file with the list of clients; read again when it changes.' }),
   upstreams: required(

@@ -36,12 +36,13 @@ export async function demo({
   try {
     const port = await freePort(wanted)
     const adminPort = await freePort(9090, port)
+    const controlPort = await freePort(9091, port, adminPort)
     let shows = false
     // What is logged before the banner is in the banner.
     const log = (lines: string): void => {
       if (shows) out.write(shortLog(lines))
     }
-    const proxy = await startProxy(configText(port, adminPort, `${provider.url}/v1`, key), log)
+    const proxy = await startProxy(configText({ port, adminPort, controlPort, upstreamUrl: `${provider.url}/v1`, key }), log)
     const taken = wanted === 0 || port === wanted ? {} : { takenPort: wanted }
     const colour = !plain && 'isTTY' in out && out.isTTY === true
     out.write(banner({ url: loopback(proxy.url), adminUrl: `http://localhost:${adminPort}`, ...taken }, colour))
@@ -60,12 +61,22 @@ export async function demo({
   }
 }
 
-function configText(port: number, adminPort: number, upstreamUrl: string, key: string): string {
+interface DemoConfig {
+  readonly port: number
+  readonly adminPort: number
+  readonly controlPort: number
+  readonly upstreamUrl: string
+  readonly key: string
+}
+
+function configText({ port, adminPort, controlPort, upstreamUrl, key }: DemoConfig): string {
   return `listen:
   port: ${port}
 admin:
   host: 127.0.0.1
   port: ${adminPort}
+control:
+  port: ${controlPort}
 upstreams:
   - name: demo
     url: ${upstreamUrl}
@@ -87,11 +98,11 @@ function loopback(url: string): string {
 }
 
 /** The port itself where it can be had, else any free one but `except`. */
-async function freePort(wanted: number, except?: number): Promise<number> {
-  if (wanted !== 0 && wanted !== except && (await canListen(wanted))) return wanted
+async function freePort(wanted: number, ...except: readonly number[]): Promise<number> {
+  if (wanted !== 0 && !except.includes(wanted) && (await canListen(wanted))) return wanted
   for (;;) {
     const port = await anyPort()
-    if (port !== except && (await canListen(port))) return port
+    if (!except.includes(port) && (await canListen(port))) return port
   }
 }
 

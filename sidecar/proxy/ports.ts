@@ -18,6 +18,7 @@ export interface Ports {
   readonly admin: Admin
   /** Makes ready for another config and throws `ConfigRefused` where it cannot; the answer goes over to it. */
   readonly prepare: (next: Config) => () => void
+  readonly isDraining: () => boolean
   /** Resolves when nobody needs the ports any more; the second time at once. */
   readonly leave: () => Promise<void>
 }
@@ -117,7 +118,7 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
       opened.push(end)
     })
   }
-  return { listening, admin, prepare, leave }
+  return { listening, admin, prepare, isDraining: () => draining, leave }
 }
 
 const boundsOf = ({ limits, timeouts }: Config): Bounds => ({
@@ -133,6 +134,8 @@ const fixed: Readonly<Record<string, (config: Config) => string | number>> = {
   'listen.tls': ({ listen: { tls } }) => (tls === undefined ? 'off' : 'on'),
   'admin.host': ({ admin: { host } }) => host,
   'admin.port': ({ admin: { port } }) => port,
+  'control.off': ({ control: { off } }) => String(off),
+  'control.port': ({ control: { port } }) => port,
 }
 
 function refuseMoved(now: Config, next: Config, source: string): void {

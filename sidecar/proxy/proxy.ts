@@ -12,12 +12,15 @@ import { openPorts } from './ports.ts'
 import { reload } from './reload.ts'
 import { openServing, type Lasting, type Say } from './serving.ts'
 import { callIds } from './serve/callIds.ts'
+import { openControl } from './serve/openControl.ts'
 import { tunnel } from './serve/tunnel.ts'
 import type { OpenTarget } from './upstream/target.ts'
 
 export interface Proxy {
   readonly port: number
   readonly adminPort: number
+  /** Undefined where nothing listens for it. */
+  readonly controlPort: number | undefined
   readonly addresses: readonly string[]
   /** Finishes what is in flight; resolves when the process may end. A second call ends at once. */
   readonly drain: () => Promise<void>
@@ -76,6 +79,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     config: () => reloading.state(),
   })
   const lasting: Lasting = {
+    beganMs: clock.now(),
     configName: source?.name ?? 'config',
     env,
     log,
@@ -93,11 +97,23 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const sockets = tunnel(() => live.current.sockets)
   const ports = await openPorts({ live, lasting, metrics, sockets, say }, opened)
   const { listening, admin } = ports
-  const { target } = live.current
-  say('info', `listening on ${listening.addresses.join(' and ')}, admin port ${admin.port}, upstream ${target.name} (${target.url.origin})`)
   const apply = (next: Config): Promise<void> => live.replace(next, ports.prepare)
   const reloading = reload({ source, warnings, current: () => live.current.config, apply, say })
   opened.push(reloading.close)
+  const control = await openControl({
+    live,
+    say,
+    listening: { data: listening.addresses, admin: admin.port },
+    draining: ports.isDraining,
+    alarms: clock.pending,
+    heldBytes: () => held.bytes,
+    webSockets: sockets.open,
+    configState: reloading.state,
+  })
+  opened.push(() => control?.close())
+  const { target } = live.current
+  const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}${control === undefined ? '' : `, control port ${control.port}`}`
+  say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
 
   const close = async (): Promise<void> => {
     undo(opened)
@@ -113,6 +129,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   return {
     port: listening.port,
     adminPort: admin.port,
+    controlPort: control?.port,
     addresses: listening.addresses,
     drain: async () => {
       await ports.leave()

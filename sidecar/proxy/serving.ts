@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts'
 import { accessLog } from '../observe/accessLog.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import { status as openStatus, type Status } from '../observe/status.ts'
 import type { Clock } from './clock.ts'
 import { openClients, type Clients } from './clients.ts'
 import { openCredential, type Credential } from './credentials.ts'
@@ -18,6 +19,8 @@ export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
 /** What goes on from one config to the next. */
 export interface Lasting {
+  /** When the process took up its work, on the clock. */
+  readonly beganMs: number
   /** What messages call the config. */
   readonly configName: string
   readonly env: Readonly<Record<string, string | undefined>>
@@ -37,6 +40,7 @@ export interface Serving extends Way {
   readonly config: Config
   readonly target: OpenTarget
   readonly sockets: TunnelOptions
+  readonly status: Status
   readonly defect: Surroundings['defect']
   /** Lets go of what it holds; what the next config holds too goes on. */
   readonly release: () => void
@@ -66,7 +70,13 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const targetKey = keyOf(upstream, source, config.network, pool, connect, write, firstEvent, upstreamIdle)
     const target = hold(await lasting.targets.take(targetKey, () => openTarget(upstream, config, { key, clock, env: lasting.env, say })))
     const told = reporting(config, lasting)
-    const surroundings = { clock, admission, held, clients, ...told }
+    const status = openStatus({
+      now: clock.now,
+      beganMs: lasting.beganMs,
+      calls: () => admission,
+      upstreams: [{ name: target.name, condition: target.condition, connections: target.pool.stats, key }],
+    })
+    const surroundings = { clock, admission, held, clients, status, ...told }
     return {
       config,
       target,
@@ -74,6 +84,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
       sockets: socketsOf(config, target, { ...surroundings, newId }),
+      status,
       defect: told.defect,
       release,
     }

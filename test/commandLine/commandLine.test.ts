@@ -219,7 +219,15 @@ test('a signal during the start is not lost', async (t) => {
   // Opens as soon as the program has come to reading its config, and is in the middle of its start.
   const pipe = await open(file, 'w')
   running.child.kill('SIGTERM')
-  await pipe.writeFile(JSON.stringify({ listen: { port: 0 }, admin: { host: '127.0.0.1', port: 0 }, upstreams, drain: { idleExit: '0s' } }))
+  await pipe.writeFile(
+    JSON.stringify({
+      listen: { port: 0 },
+      admin: { host: '127.0.0.1', port: 0 },
+      control: { off: true },
+      upstreams,
+      drain: { idleExit: '0s' },
+    }),
+  )
   await pipe.close()
   assert.deepEqual(await running.exit, { code: 0, signal: null })
   assert.match(running.stdout(), /told to stop/)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { chat, provider } from '../fixtures/provider.ts'
 import { program, tempFile } from '../fixtures/runOutrider.ts'
 
-const listening = /listening on 127\.0\.0\.1:(\d+).*admin port (\d+), upstream (\S+) \((\S+)\)/
+const listening = /listening on 127\.0\.0\.1:(\d+).*admin port (\d+).*, upstream (\S+) \((\S+)\)/
 
 test('a key and a URL in the environment are enough to serve', async (t) => {
   const llm = await provider(t, [chat('hello')])

@@ -96,3 +96,32 @@ test('a file of clients is refused with the same words', async () => {
   assert.deepEqual(await refusalOf('app: 1', parseClients), [':1:1: must be a list of clients, not a mapping'])
   assert.deepEqual(await refusalOf(JSON.stringify([...clients, ...clients]), parseClients), ['[1].name: is the name of another client too'])
 })
+
+test('control needs a port of its own, unless it is off or takes any free one', async () => {
+  assert.deepEqual(await refusalOf(withSettings({ listen: { port: 9091 } })), [
+    'control.port: is the port of listen too: they are two listeners',
+  ])
+  assert.deepEqual(await refusalOf(withSettings({ admin: { port: 7 }, control: { port: 7 } })), [
+    'control.port: is the port of admin too: they are two listeners',
+  ])
+  await parseConfig(withSettings({ listen: { port: 9091 }, control: { off: true } }), 'x')
+  await parseConfig(withSettings({ listen: { port: 9091 }, control: { port: 0 } }), 'x')
+})
+
+test('cors with credentials names its origins, and an origin has no path', async () => {
+  assert.deepEqual(await refusalOf(withSettings({ cors: { origins: ['*'], credentials: true } })), [
+    'cors.credentials: cannot go with the origin *: browsers refuse that',
+  ])
+  for (const origin of [
+    'https://app.example/',
+    'app.example',
+    'https://app.example/x',
+    'ftp://app.example',
+    'null',
+    'https://App.example',
+  ]) {
+    const [line] = await refusalOf(withSettings({ cors: { origins: [origin] } }))
+    assert.match(line ?? '', /^cors\.origins\[0\]: must be an origin such as https:\/\/app\.example\.com/, origin)
+  }
+  await parseConfig(withSettings({ cors: { origins: ['https://app.example', 'http://localhost:3000', '*'] } }), 'x')
+})

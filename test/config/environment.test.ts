@@ -144,6 +144,9 @@ suite('the environment alone', () => {
     assert.deepEqual(await refusal({ ...key, PORT: '9090' }), [
       'PORT: is 9090, the port of probes and metrics: choose another, or another ADMIN_PORT for them',
     ])
+    assert.deepEqual(await refusal({ ...key, PORT: '9091' }), [
+      'PORT: is 9091, the port of the status: choose another, or move that with control.port in a config file',
+    ])
     assert.deepEqual(await refusal({ ...key, ADMIN_PORT: '8080' }), ['ADMIN_PORT: is the port of listen too: they are two listeners'])
   })
 

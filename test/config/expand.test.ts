@@ -55,6 +55,18 @@ test('a default alone becomes a number too', async () => {
   assert.equal(config.listen.port, 8081)
 })
 
+test('the settings of what Outrider answers itself take variables too', async () => {
+  const text = withSettings({
+    control: { off: '${OFF}', port: '${PORT}' },
+    local: { models: '${MODELS:-false}' },
+    cors: { origins: ['https://${HOST}'], maxAge: '${AGE}' },
+  })
+  const { config } = await parse(text, { OFF: 'true', PORT: '9999', HOST: 'app.example', AGE: '1m' })
+  assert.deepEqual(config.control, { off: true, port: 9999 })
+  assert.equal(config.local.models, false)
+  assert.deepEqual([config.cors?.origins, config.cors?.maxAge], [['https://app.example'], 60_000])
+})
+
 test('a number in quotes without a variable is still refused', async () => {
   assert.deepEqual(await refusal(withSettings({ listen: { port: '8081' } })), [
     'listen.port: must be a whole number from 0 to 65535, without quotes, not "8081"',
@@ -97,7 +109,7 @@ test('without an environment nothing is filled in: what comes over the network c
 
 test('keys are not filled in', async () => {
   assert.deepEqual(await refusal(withSettings({ '${A}': {} }), { A: 'log' }), [
-    `["\${A}"]: unknown key; known here: ${['listen', 'admin', 'clients', 'clientsFile', 'upstreams', 'credentials', 'models', 'timeouts', 'limits', 'streams', 'network', 'drain', 'log'].join(', ')}`,
+    `["\${A}"]: unknown key; known here: ${['listen', 'admin', 'control', 'local', 'cors', 'clients', 'clientsFile', 'upstreams', 'credentials', 'models', 'timeouts', 'limits', 'streams', 'network', 'drain', 'log'].join(', ')}`,
   ])
 })
 
@@ -111,6 +123,9 @@ test('a key from the environment is no key in the config; one to fall back on is
 
 const everywhere = {
   listen: { host: '${S}', port: '${S}' },
+  control: { off: '${S}', port: '${S}', tokenFile: '${S}' },
+  local: { health: '${S}', models: '${S}' },
+  cors: { origins: ['${S}'], methods: ['${S}'], headers: ['${S}'], credentials: '${S}', maxAge: '${S}' },
   upstreams: [
     { name: '${S}', url: '${S}', credential: '${S}', auth: '${S}', http2: '${S}', connections: '${S}', addresses: ['${S}'], proxy: '${S}' },
   ],

@@ -152,6 +152,55 @@ test('what a running proxy cannot move is refused with the word that it needs a 
   assert.equal(await status(outrider), 200)
 })
 
+test('what Outrider answers itself and the status follow a reload; what is known of an unchanged upstream stays', async (t) => {
+  const upstream = await provider(t, chat('hi'))
+  const control = { off: false, port: 0 }
+  const corsOf = (origin: string) => ({ cors: { origins: [origin] } })
+  const outrider = await reloading(t, upstream.url, { control, ...corsOf('https://b.example') })
+  const [, port] = await outrider.printed(/control port (\d+)/)
+  const told = async () => (await (await fetch(`http://127.0.0.1:${port}/status`)).json()) as Status
+  const preflight = async () => {
+    const headers = { origin: 'https://a.example', 'access-control-request-method': 'POST' }
+    const reply = await fetch(`${outrider.url}/chat/completions`, { method: 'OPTIONS', headers })
+    await reply.arrayBuffer()
+    return reply.headers.get('access-control-allow-origin')
+  }
+  assert.equal(await status(outrider), 200)
+  const before = await told()
+  assert.deepEqual([before.upstreams[0]?.attempts, before.config.document.timeouts.total], [1, 600_000])
+  assert.equal(await preflight(), null)
+
+  await outrider.change(
+    { control, ...corsOf('https://a.example'), local: { health: false }, timeouts: { total: '30s' } },
+    'config reloaded',
+  )
+  assert.equal(await preflight(), 'https://a.example')
+  assert.equal((await fetch(outrider.url.replace('/v1', '/health'))).status, 404)
+  const after = await told()
+  assert.notEqual(after.config.hash, before.config.hash)
+  assert.deepEqual(Object.keys(await metric(outrider, 'outrider_config_info')), [after.config.hash])
+  assert.equal(after.config.document.timeouts.total, 30_000)
+  assert.ok((after.upstreams[0]?.attempts ?? 0) >= 1)
+  assert.ok(after.uptime_seconds >= before.uptime_seconds)
+  assert.deepEqual([after.config.reloads.applied, after.config.last_reload_errors], [1, []])
+
+  await outrider.change({ control: { off: true, port: 9_999 } }, /control\.off: cannot change.*control\.port: cannot change/)
+  const refused = await told()
+  assert.match(refused.config.last_reload_errors.join(), /control\.off: cannot change while the proxy runs \(false → true\)/)
+  assert.deepEqual([refused.config.hash, refused.config.reloads.refused], [after.config.hash, 1])
+})
+
+interface Status {
+  readonly uptime_seconds: number
+  readonly upstreams: readonly { readonly attempts: number }[]
+  readonly config: {
+    readonly hash: string
+    readonly reloads: { readonly applied: number; readonly refused: number }
+    readonly last_reload_errors: readonly string[]
+    readonly document: { readonly timeouts: { readonly total: number } }
+  }
+}
+
 test('SIGHUP reads the config again, changed or not', async (t) => {
   const outrider = await reloading(t, 'http://127.0.0.1:9')
   outrider.child.kill('SIGHUP')

@@ -62,6 +62,7 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
       id: newId(),
       method: req.method ?? 'GET',
       path: head.path,
+      target: req.url ?? '',
       headers: head.headers,
       body: hasBody ? upload({ req, res, length: head.length, facts }, upOptions) : undefined,
       wishes: head.wishes,

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Scheme } from '../layers/credential.ts'
 import type { Credential } from '../credentials.ts'
 import type { Target } from '../pipeline.ts'
+import { condition } from './condition.ts'
 import { connector, type Connector, type Place } from './connector.ts'
 import { dispatch } from './dispatch.ts'
 import { egressFor } from './egressFor.ts'
@@ -72,6 +73,7 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     plainConnector: dialler(false),
     scheme: schemeOf(upstream.auth),
     key,
+    condition: condition(),
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
     dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
     close: () => {
