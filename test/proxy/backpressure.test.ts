@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import timers from 'node:timers/promises'
-import { provider, type Step } from '../fixtures/provider.ts'
+import { eachCut, provider, type Step } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 import { openStream } from '../fixtures/streamClient.ts'
 import { doneText } from '../fixtures/streams.ts'
@@ -87,8 +87,8 @@ test('a client that stops reading and leaves takes the upstream with it', async 
   assert.equal((await sidecar.callLine(0))['end'], 'client_gone')
 })
 
-test('one client that does not read slows no other', async (t) => {
-  const upstream = await provider(t, [endless(Infinity).step, endless(200).step])
+eachCut('one client that does not read slows no other', async (t, cut) => {
+  const upstream = await provider(t, [endless(Infinity).step, endless(cut === 'as written' ? 200 : 2).step], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   await openStream(t, sidecar.port, { paused: true })
   const other = await openStream(t, sidecar.port)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import timers from 'node:timers/promises'
-import { answers, paced, provider, rawUpstream, stall, stallAfter } from '../fixtures/provider.ts'
+import { answers, eachCut, paced, provider, rawUpstream, stall, stallAfter } from '../fixtures/provider.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 import { post, uploadHead, wireClient } from '../fixtures/wireClient.ts'
 
@@ -59,8 +59,8 @@ test('a client that leaves while the model thinks takes the upstream attempt wit
   await endedByClient(sidecar)
 })
 
-test('a client that leaves before the first event of its stream, or in the middle of it, takes the attempt with it', async (t) => {
-  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')])
+eachCut('a client that leaves before the first event of its stream, or in the middle of it, takes the attempt with it', async (t, cut) => {
+  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const early = await wireClient(t, sidecar.port, post(streaming))
   const first = await upstream.request(0)
@@ -86,8 +86,8 @@ test('a client that leaves in the middle of a body takes the attempt with it', a
   await endedByClient(sidecar)
 })
 
-test('a client that closes only its sending side counts as gone', async (t) => {
-  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')])
+eachCut('a client that closes only its sending side counts as gone', async (t, cut) => {
+  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const waiting = await wireClient(t, sidecar.port, post('{}'))
   const first = await upstream.request(0)
