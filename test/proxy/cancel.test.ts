@@ -36,17 +36,10 @@ async function silentListener(t: TestContext): Promise<{ port: number; accepted:
   return { port: (server.address() as AddressInfo).port, accepted: accepted.promise, gone: gone.promise }
 }
 
-/** Writes until nothing goes through any more: then sidecar, upstream and the kernels between them are full. */
-async function fill(socket: Socket): Promise<void> {
+/** Sends until the sidecar reads ahead: it does so only when the upstream and the kernels on the way there have taken all they can. */
+async function fill(socket: Socket, { proxy }: Sidecar): Promise<void> {
   const piece = Buffer.alloc(64 * 1024, 'u')
-  for (;;) {
-    const written = new Promise<boolean>((done) => {
-      socket.write(piece, (err) => {
-        done(!(err instanceof Error))
-      })
-    })
-    if (!(await Promise.race([written, timers.setTimeout(100, false)]))) return
-  }
+  while (proxy.residue().heldBytes === 0) if (socket.writableNeedDrain || !socket.write(piece)) await timers.setImmediate()
 }
 
 test('a client that leaves while the model thinks takes the upstream attempt with it', async (t) => {
@@ -177,7 +170,7 @@ for (const [how, leave] of [
     })
     const sidecar = await startSidecar(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
     const client = await wireClient(t, sidecar.port, uploadHead(400e6))
-    await fill(client.socket)
+    await fill(client.socket, sidecar)
     await reading.promise
     client.socket[leave]()
     const line = await sidecar.callLine(0)
