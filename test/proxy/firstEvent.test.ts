@@ -52,7 +52,7 @@ eachCut('a stream that breaks, ends or falls silent before its first event is an
     steps.map(([step]) => step),
     { cut },
   )
-  const sidecar = await startSidecar(t, upstream.url, { streams: { heartbeat: 'off' }, timeouts: { firstEvent: '200ms' } })
+  const sidecar = await startSidecar(t, upstream.url, { streams: { heartbeat: 'off' }, timeouts: { firstEvent: '1s' } })
   for (const [n, [, expected]] of steps.entries()) {
     const client = await openStream(t, sidecar.port)
     assert.equal(await kindOf(client), expected, `step ${n}`)
