@@ -11,7 +11,7 @@ import Anthropic, {
 } from '@anthropic-ai/sdk'
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod'
 import { z } from 'zod'
-import { answers, cutAfter, deadUpstream, stall, stallAfter } from '../fixtures/provider.ts'
+import { answers, cutAfter, cutting, deadUpstream, eachCut, stall, stallAfter } from '../fixtures/provider.ts'
 import {
   atOnce,
   attempts,
@@ -45,8 +45,8 @@ for (const auth of ['x-api-key', 'bearer']) {
   })
 }
 
-test('anthropic: a stream gives every piece and its usage', async (t) => {
-  await behindSidecar(t)
+eachCut('anthropic: a stream gives every piece and its usage', async (t, cut) => {
+  await behindSidecar(t, cutting(cut, demo()))
   let text = ''
   const stream = client().messages.stream(asked)
   stream.on('text', (piece) => (text += piece))
@@ -130,8 +130,8 @@ test('anthropic: the client that has waited long enough gets its own timeout, an
   assert.equal(attempts(behind), 2)
 })
 
-test('anthropic: a stream that breaks off is an error, not a short message, and is not asked for again', async (t) => {
-  const behind = await behindSidecar(t, [cutAfter(...messageBegun)])
+eachCut('anthropic: a stream that breaks off is an error, not a short message, and is not asked for again', async (t, cut) => {
+  const behind = await behindSidecar(t, [cutting(cut, cutAfter(...messageBegun))])
   await assert.rejects(client().messages.stream(asked).finalMessage(), (err) => {
     assert.ok(err instanceof APIError)
     assert.match(err.message, /reply_cut/)

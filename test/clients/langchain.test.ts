@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { HumanMessage } from '@langchain/core/messages'
 import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai'
 import { z } from 'zod'
-import { chat, cutAfter, deadUpstream, stall, stallAfter } from '../fixtures/provider.ts'
-import { attempts, behindDeadUpstream, behindSidecar, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
+import { chat, cutAfter, cutting, deadUpstream, eachCut, stall, stallAfter } from '../fixtures/provider.ts'
+import { attempts, behindDeadUpstream, behindSidecar, demo, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
 
 /** As an app makes it: everything it is told stands in its environment. */
 const model = (options: { maxRetries?: number; timeout?: number } = {}): ChatOpenAI => new ChatOpenAI({ model: 'gpt-4o-mini', ...options })
@@ -26,8 +26,8 @@ test('langchain: a chat, a batch and embeddings are answered with a key that the
   keyWasChanged(behind)
 })
 
-test('langchain: a stream gives every piece', async (t) => {
-  await behindSidecar(t)
+eachCut('langchain: a stream gives every piece', async (t, cut) => {
+  await behindSidecar(t, cutting(cut, demo()))
   const pieces: string[] = []
   for await (const chunk of await model().stream('Good morning')) pieces.push(chunk.text)
   assert.ok(pieces.length > 10)
@@ -95,8 +95,8 @@ test('langchain: the client that has waited long enough gets its own timeout, an
   assert.equal(attempts(behind), 1)
 })
 
-test('langchain: a stream that breaks off is an error, not a short answer', async (t) => {
-  const behind = await behindSidecar(t, [cutAfter(...spoken('one two'))])
+eachCut('langchain: a stream that breaks off is an error, not a short answer', async (t, cut) => {
+  const behind = await behindSidecar(t, [cutting(cut, cutAfter(...spoken('one two')))])
   const reading = async (): Promise<void> => {
     for await (const _chunk of await model({ maxRetries: 0 }).stream('Good morning'));
   }

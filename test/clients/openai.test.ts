@@ -12,8 +12,8 @@ import OpenAI, {
 } from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
 import { z } from 'zod'
-import { chat, deadUpstream, stall, stallAfter } from '../fixtures/provider.ts'
-import { atOnce, attempts, behindDeadUpstream, behindSidecar, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
+import { chat, cutting, deadUpstream, eachCut, stall, stallAfter } from '../fixtures/provider.ts'
+import { atOnce, attempts, behindDeadUpstream, behindSidecar, demo, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
 
 const messages = [{ role: 'user' as const, content: 'Good morning' }]
 const asked = { model: 'gpt-4o-mini', messages }
@@ -38,8 +38,8 @@ test('openai: a chat, models, responses and a list of embeddings are answered wi
   keyWasChanged(behind)
 })
 
-test('openai: a stream gives every piece and its usage, as chat and as responses', async (t) => {
-  await behindSidecar(t)
+eachCut('openai: a stream gives every piece and its usage, as chat and as responses', async (t, cut) => {
+  await behindSidecar(t, cutting(cut, demo()))
   const openai = client()
   let text = ''
   let used = 0

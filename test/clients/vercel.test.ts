@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { createOpenAI } from '@ai-sdk/openai'
 import { APICallError, embedMany, generateText, Output, RetryError, streamText, tool, transcribe } from 'ai'
 import { z } from 'zod'
-import { chat, cutAfter, deadUpstream, paced, stall, stallAfter } from '../fixtures/provider.ts'
-import { atOnce, attempts, behindDeadUpstream, behindSidecar, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
+import { chat, cutAfter, cutting, deadUpstream, eachCut, paced, stall, stallAfter } from '../fixtures/provider.ts'
+import { atOnce, attempts, behindDeadUpstream, behindSidecar, demo, failing, gone, keyWasChanged, spoken, times } from './behindSidecar.ts'
 
 /** As an app makes it: everything it is told stands in its environment. */
 const asked = () => ({ model: createOpenAI().chat('gpt-4o-mini'), prompt: 'Good morning' })
@@ -24,8 +24,8 @@ test('vercel: a chat, responses, embeddings and a transcription are answered wit
   keyWasChanged(behind)
 })
 
-test('vercel: a stream gives every piece, as chat and as responses', async (t) => {
-  await behindSidecar(t)
+eachCut('vercel: a stream gives every piece, as chat and as responses', async (t, cut) => {
+  await behindSidecar(t, cutting(cut, demo()))
   for (const model of [createOpenAI().chat('gpt-4o-mini'), createOpenAI().responses('gpt-5-mini')]) {
     const pieces: string[] = []
     for await (const piece of streamText({ model, prompt: 'Good morning' }).textStream) pieces.push(piece)
@@ -95,8 +95,8 @@ test('vercel: the client that has waited long enough gets its own timeout, and n
   assert.equal(attempts(behind), 1)
 })
 
-test('vercel: a stream that breaks off is an error, not a short answer', async (t) => {
-  const behind = await behindSidecar(t, [cutAfter(...spoken('one two'))])
+eachCut('vercel: a stream that breaks off is an error, not a short answer', async (t, cut) => {
+  const behind = await behindSidecar(t, [cutting(cut, cutAfter(...spoken('one two')))])
   const failures: string[] = []
   const { stream } = streamText({ ...asked(), onError: () => {} })
   for await (const part of stream) if (part.type === 'error') failures.push(JSON.stringify(part.error))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { hash } from 'node:crypto'
-import { test } from 'node:test'
+import crypto, { hash } from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
+import { test, type TestContext } from 'node:test'
 import { identify, type Client } from '../../sidecar/proxy/layers/identify.ts'
 import { aCall, aReply, script } from '../fixtures/calls.ts'
 
@@ -47,4 +48,35 @@ test('the list is the one of the moment', async () => {
   list = [blog]
   await assert.rejects(layer(script())(showing('key-of-shop')), { kind: 'unauthorized' })
   await layer(script(aReply()))(showing('key-of-blog'))
+})
+
+/** The sizes of what `timingSafeEqual` compares from here on; the comparison stays Node's own. */
+function comparisons(t: TestContext): number[][] {
+  const seen: number[][] = []
+  const { timingSafeEqual } = crypto
+  crypto.timingSafeEqual = (one, other) => {
+    seen.push([one.byteLength, other.byteLength])
+    return timingSafeEqual(one, other)
+  }
+  syncBuiltinESMExports()
+  t.after(() => {
+    crypto.timingSafeEqual = timingSafeEqual
+    syncBuiltinESMExports()
+  })
+  return seen
+}
+
+// A clock could not tell on a busy machine. What can be seen is what makes the time constant: the same comparisons whoever asks.
+test('whichever key is shown, each of the clients is compared with it in constant time, hash with hash', async (t) => {
+  const seen = comparisons(t)
+  const clients = ['first', 'second', 'third'].map((name) => ({ name, sha256: hash('sha256', name) }))
+  for (const key of ['first', 'second', 'third', 'nobody', '', 'first'.repeat(1_000)]) {
+    const naming = identify(() => clients)(script(aReply()))(showing(key))
+    await naming.catch((err: unknown) => assert.equal((err as { kind?: unknown }).kind, 'unauthorized'))
+    assert.deepEqual(
+      seen.splice(0),
+      Array.from(clients, () => [32, 32]),
+      key,
+    )
+  }
 })

@@ -53,8 +53,8 @@ const inAnyCase = (names: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   })
 
 const ours = ['x-outrider-route', 'X-Outrider-'] as const
-const ordinary = ['accept', 'user-agent', 'x-custom', 'openai-organization', 'x-stainless-lang', 'content-type', 'close', 'x-b'] as const
-const forThisHop = ['keep-alive', 'proxy-connection', 'proxy-authorization', 'te', 'trailer', 'upgrade', 'http2-settings'] as const
+const ordinary = ['accept', 'user-agent', 'x-custom', 'openai-organization', 'x-stainless-lang', 'content-type', 'x-b'] as const
+const forThisHop = ['close', 'keep-alive', 'proxy-connection', 'proxy-authorization', 'te', 'trailer', 'upgrade', 'http2-settings'] as const
 const secret = ['cookie', 'authorization', 'api-key', 'x-api-key', 'x-goog-api-key'] as const
 const takenOut = new Set<string>([...forThisHop, ...secret, 'host', 'expect', 'content-length', 'transfer-encoding', 'connection'])
 

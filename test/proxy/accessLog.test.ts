@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import { answers, chat, cutAfter, paced, provider, stall, stallAfter } from '../fixtures/provider.ts'
+import { answers, chat, cutAfter, eachCut, paced, provider, stall, stallAfter } from '../fixtures/provider.ts'
 import { rawClient } from '../fixtures/rawClient.ts'
 import { startSidecar, testKey, type Sidecar } from '../fixtures/startSidecar.ts'
 
@@ -17,10 +17,10 @@ const post = (sidecar: Sidecar, path: string, fields: object, signal?: AbortSign
 
 const chatPath = '/chat/completions?key=in-the-query'
 
-test('each ending of a call is one line, without a key, a query or a word of the prompt', async (t) => {
+eachCut('each ending of a call is one line, without a key, a query or a word of the prompt', async (t, cut) => {
   const event = { choices: [{ delta: { content: 'one' } }] }
   const leaving = paced()
-  const upstream = await provider(t, [chat('fine'), answers(500), cutAfter(event), stallAfter(event), leaving, stall(), stall()])
+  const upstream = await provider(t, [chat('fine'), answers(500), cutAfter(event), stallAfter(event), leaving, stall(), stall()], { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { idle: '300ms', total: '300ms' } })
 
   await (await post(sidecar, chatPath, {})).text()
@@ -43,9 +43,9 @@ test('each ending of a call is one line, without a key, a query or a word of the
   assert.deepEqual([failed['end'], failed['status'], failed['error'], failed['level']], ['complete', 500, undefined, 'warn'])
 
   await (await post(sidecar, chatPath, { stream: true })).text()
-  const cut = await sidecar.callLine(2)
-  assert.deepEqual([cut['end'], cut['status'], cut['error'], cut['fault']], ['cut', 200, 'reply_cut', 'upstream'])
-  assert.equal(cut['stream'], true)
+  const broken = await sidecar.callLine(2)
+  assert.deepEqual([broken['end'], broken['status'], broken['error'], broken['fault']], ['cut', 200, 'reply_cut', 'upstream'])
+  assert.equal(broken['stream'], true)
 
   await (await post(sidecar, chatPath, { stream: true })).text()
   const silent = await sidecar.callLine(3)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { memoryLimit } from '../../sidecar/proxy/memoryLimit.ts'
-import { chat, paced, provider, stall } from '../fixtures/provider.ts'
+import { chat, eachCut, paced, provider, stall } from '../fixtures/provider.ts'
 import { rawClient } from '../fixtures/rawClient.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 
@@ -26,9 +26,9 @@ async function idle(sidecar: Sidecar): Promise<void> {
   while (sidecar.proxy.residue().inFlight > 0) await new Promise((done) => setImmediate(done))
 }
 
-test('a stream holds its slot to its last byte; what is beyond the bound is shed and never reaches the upstream', async (t) => {
+eachCut('a stream holds its slot to its last byte; what is beyond the bound is shed and never reaches the upstream', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream, chat('room again')])
+  const upstream = await provider(t, [stream, chat('room again')], { cut })
   const sidecar = await startSidecar(t, upstream.url, { limits: { inFlight: 1 } })
   const reply = ask(sidecar, { stream: true })
   await stream.send({ choices: [{ delta: { content: 'one' } }] })

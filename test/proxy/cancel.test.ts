@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import timers from 'node:timers/promises'
-import { answers, paced, provider, rawUpstream, stall, stallAfter } from '../fixtures/provider.ts'
+import { answers, eachCut, paced, provider, rawUpstream, stall, stallAfter } from '../fixtures/provider.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 import { post, uploadHead, wireClient } from '../fixtures/wireClient.ts'
 
@@ -36,17 +36,10 @@ async function silentListener(t: TestContext): Promise<{ port: number; accepted:
   return { port: (server.address() as AddressInfo).port, accepted: accepted.promise, gone: gone.promise }
 }
 
-/** Writes until nothing goes through any more: then sidecar, upstream and the kernels between them are full. */
-async function fill(socket: Socket): Promise<void> {
+/** Sends until the sidecar reads ahead: it does so only when the upstream and the kernels on the way there have taken all they can. */
+async function fill(socket: Socket, { proxy }: Sidecar): Promise<void> {
   const piece = Buffer.alloc(64 * 1024, 'u')
-  for (;;) {
-    const written = new Promise<boolean>((done) => {
-      socket.write(piece, (err) => {
-        done(!(err instanceof Error))
-      })
-    })
-    if (!(await Promise.race([written, timers.setTimeout(100, false)]))) return
-  }
+  while (proxy.residue().heldBytes === 0) if (socket.writableNeedDrain || !socket.write(piece)) await timers.setImmediate()
 }
 
 test('a client that leaves while the model thinks takes the upstream attempt with it', async (t) => {
@@ -59,8 +52,8 @@ test('a client that leaves while the model thinks takes the upstream attempt wit
   await endedByClient(sidecar)
 })
 
-test('a client that leaves before the first event of its stream, or in the middle of it, takes the attempt with it', async (t) => {
-  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')])
+eachCut('a client that leaves before the first event of its stream, or in the middle of it, takes the attempt with it', async (t, cut) => {
+  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const early = await wireClient(t, sidecar.port, post(streaming))
   const first = await upstream.request(0)
@@ -86,8 +79,8 @@ test('a client that leaves in the middle of a body takes the attempt with it', a
   await endedByClient(sidecar)
 })
 
-test('a client that closes only its sending side counts as gone', async (t) => {
-  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')])
+eachCut('a client that closes only its sending side counts as gone', async (t, cut) => {
+  const upstream = await provider(t, [stall(), stallAfter('{"choices":[1]}')], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const waiting = await wireClient(t, sidecar.port, post('{}'))
   const first = await upstream.request(0)
@@ -177,7 +170,7 @@ for (const [how, leave] of [
     })
     const sidecar = await startSidecar(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
     const client = await wireClient(t, sidecar.port, uploadHead(400e6))
-    await fill(client.socket)
+    await fill(client.socket, sidecar)
     await reading.promise
     client.socket[leave]()
     const line = await sidecar.callLine(0)

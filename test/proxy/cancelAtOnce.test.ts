@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { test } from 'node:test'
-import { provider, stall, stallAfter } from '../fixtures/provider.ts'
+import { eachCut, provider, stall, stallAfter } from '../fixtures/provider.ts'
 import { rawClient } from '../fixtures/rawClient.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 
@@ -12,8 +11,8 @@ for (const [what, step, stream] of [
   ['a stream before its first event', stall(), true],
   ['a stream in the middle', stallAfter('{"choices":[]}'), true],
 ] as const) {
-  test(`the turn that sees the client leave is the last of its attempt: ${what}`, async (t) => {
-    const upstream = await provider(t, step)
+  eachCut(`the turn that sees the client leave is the last of its attempt: ${what}`, async (t, cut) => {
+    const upstream = await provider(t, step, { cut })
     const sidecar = await startSidecar(t, upstream.url)
     const attempt = Promise.withResolvers<Socket>()
     const left = Promise.withResolvers<boolean>()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { chat, deaf, paced, provider, stall } from '../fixtures/provider.ts'
+import { chat, deaf, eachCut, paced, provider, stall } from '../fixtures/provider.ts'
 import { rawClient, repliesIn } from '../fixtures/rawClient.ts'
 import { runOutrider, type Outrider } from '../fixtures/runOutrider.ts'
 
@@ -40,9 +40,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
-test('while a stream is finished, readyz says no, livez yes, and new calls are served', async (t) => {
+eachCut('while a stream is finished, readyz says no, livez yes, and new calls are served', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream, chat('served all the same')])
+  const upstream = await provider(t, [stream, chat('served all the same')], { cut })
   const outrider = await runOutrider(t, upstream.url, { drain: { idleExit: '300ms' } })
   assert.equal(await status(`${outrider.adminUrl}/readyz`), 200)
   const reply = ask(outrider, true)
@@ -104,14 +104,18 @@ test('a kept connection is closed by its next answer, and no call is lost that w
   await endsWith0(outrider)
 })
 
-test('near the end of the grace new calls get 503 draining, and the stream that outlives it ends in band', async (t) => {
+eachCut('near the end of the grace new calls get 503 draining, and the stream that outlives it ends in band', async (t, cut) => {
   const stream = paced()
   let first = true
-  const upstream = await provider(t, (exchange) => {
-    const step = first ? stream : chat('still served')
-    first = false
-    return step(exchange)
-  })
+  const upstream = await provider(
+    t,
+    (exchange) => {
+      const step = first ? stream : chat('still served')
+      first = false
+      return step(exchange)
+    },
+    { cut },
+  )
   const outrider = await runOutrider(t, upstream.url, { drain: { grace: '2s' } })
   const reply = ask(outrider, true)
   await stream.send({ choices: [{ delta: { content: 'one' } }] })
@@ -149,9 +153,9 @@ test('a call that waits for its head when the grace ends gets 503 draining with 
   assert.equal(upstream.seen[0]?.aborted, true)
 })
 
-test('without any grace a stream still ends in band, and at once', async (t) => {
+eachCut('without any grace a stream still ends in band, and at once', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream])
+  const upstream = await provider(t, [stream], { cut })
   const outrider = await runOutrider(t, upstream.url, { drain: { grace: '0s' } })
   const reply = ask(outrider, true)
   await stream.send({ choices: [{ delta: { content: 'one' } }] })

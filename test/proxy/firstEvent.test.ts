@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { answers, cutAfter, endAfter, paced, provider, sseBytes, stallAfterHead, trailers, type Step } from '../fixtures/provider.ts'
+import {
+  answers,
+  cutAfter,
+  eachCut,
+  endAfter,
+  paced,
+  provider,
+  sseBytes,
+  stallAfterHead,
+  trailers,
+  type Step,
+} from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 import { openStream, type StreamClient } from '../fixtures/streamClient.ts'
 import { doneText } from '../fixtures/streams.ts'
@@ -12,7 +22,7 @@ const kindOf = async (client: StreamClient): Promise<string> => {
   return `${client.status} ${error.code}`
 }
 
-test('a stream that breaks, ends or falls silent before its first event is an answer with a status', async (t) => {
+eachCut('a stream that breaks, ends or falls silent before its first event is an answer with a status', async (t, cut) => {
   const quiet = ': queued\n\n\n\nevent: ping\ndata: {"type":"ping"}\n\n'
   const cutAfterBytes: Step = async (exchange) => {
     await exchange.body
@@ -40,8 +50,9 @@ test('a stream that breaks, ends or falls silent before its first event is an an
   const upstream = await provider(
     t,
     steps.map(([step]) => step),
+    { cut },
   )
-  const sidecar = await startSidecar(t, upstream.url, { streams: { heartbeat: 'off' }, timeouts: { firstEvent: '200ms' } })
+  const sidecar = await startSidecar(t, upstream.url, { streams: { heartbeat: 'off' }, timeouts: { firstEvent: '1s' } })
   for (const [n, [, expected]] of steps.entries()) {
     const client = await openStream(t, sidecar.port)
     assert.equal(await kindOf(client), expected, `step ${n}`)
@@ -49,9 +60,9 @@ test('a stream that breaks, ends or falls silent before its first event is an an
   }
 })
 
-test('comments, blank lines and pings do not let the head go, the first event does', async (t) => {
+eachCut('comments, blank lines and pings do not let the head go, the first event does', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream, answers(200)])
+  const upstream = await provider(t, [stream, answers(200)], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   let headed = false
   const opened = openStream(t, sidecar.port, { path: '/messages' }).then((client) => {
@@ -74,9 +85,9 @@ test('comments, blank lines and pings do not let the head go, the first event do
   await client.whole
 })
 
-test('more comments than may wait let the head go', async (t) => {
+eachCut('more comments than may wait let the head go', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream])
+  const upstream = await provider(t, [stream], { cut })
   const sidecar = await startSidecar(t, upstream.url, { streams: { heartbeat: 'off' } })
   const opened = openStream(t, sidecar.port)
   const comment = `: ${'x'.repeat(1_000)}\n\n`
@@ -87,18 +98,18 @@ test('more comments than may wait let the head go', async (t) => {
   assert.equal(await client.whole, comment.repeat(70) + doneText)
 })
 
-test('an error status passes at once and as it is, be its body a stream or not', async (t) => {
+eachCut('an error status passes at once and as it is, be its body a stream or not', async (t, cut) => {
   const stream: Step = async ({ body, res }) => {
     await body
     res.writeHead(503, { 'content-type': 'text/event-stream', 'content-length': '20' })
     res.flushHeaders()
   }
   const event = 'data: {"error":"no"}\n\n'
-  const upstream = await provider(t, [
-    stream,
-    answers(429, event, { 'content-type': 'text/event-stream', 'retry-after': '3' }),
-    answers(500, { error: { message: 'no' } }),
-  ])
+  const upstream = await provider(
+    t,
+    [stream, answers(429, event, { 'content-type': 'text/event-stream', 'retry-after': '3' }), answers(500, { error: { message: 'no' } })],
+    { cut },
+  )
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { idle: '300ms' } })
   const silent = await openStream(t, sidecar.port)
   assert.equal(silent.status, 503)
@@ -114,7 +125,7 @@ test('an error status passes at once and as it is, be its body a stream or not',
   assert.equal(await failed.whole, '{"error":{"message":"no"}}')
 })
 
-test("an upstream's error event that comes first passes unchanged", async (t) => {
+eachCut("an upstream's error event that comes first passes unchanged", async (t, cut) => {
   const events = [
     'data: {"error":{"message":"no","code":"server_error"}}\n\n',
     'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n',
@@ -122,6 +133,7 @@ test("an upstream's error event that comes first passes unchanged", async (t) =>
   const upstream = await provider(
     t,
     events.map((event) => sseBytes(event)),
+    { cut },
   )
   const sidecar = await startSidecar(t, upstream.url)
   for (const [n, event] of events.entries()) {
@@ -131,11 +143,11 @@ test("an upstream's error event that comes first passes unchanged", async (t) =>
   }
 })
 
-test('HEAD has no body and no event to wait for', async (t) => {
+eachCut('HEAD has no body and no event to wait for', async (t, cut) => {
   const step: Step = ({ res }) => {
     res.writeHead(200, { 'content-type': 'text/event-stream' }).end()
   }
-  const upstream = await provider(t, [step])
+  const upstream = await provider(t, [step], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const client = await openStream(t, sidecar.port, { method: 'HEAD', path: '/responses/x?stream=true' })
   assert.equal(client.status, 200)

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import OpenAI, { APIError } from 'openai'
 import { parseEvents } from '../../sidecar/proxy/llm/sse.ts'
-import { cutAfter, endAfter, frame, paced, provider, stallAfter, type Event, type Step } from '../fixtures/provider.ts'
+import { cutAfter, eachCut, endAfter, frame, paced, provider, stallAfter, type Event, type Step } from '../fixtures/provider.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 import { openStream } from '../fixtures/streamClient.ts'
 import { chatText } from '../fixtures/streams.ts'
@@ -66,8 +65,8 @@ const isInterrupted = (err: unknown): boolean => {
   return true
 }
 
-test('the error of a chat stream is in every form that a client of OpenAI knows, and names who failed', async (t) => {
-  const upstream = await provider(t, [cutAfter(...chatEvents.slice(0, 2))])
+eachCut('the error of a chat stream is in every form that a client of OpenAI knows, and names who failed', async (t, cut) => {
+  const upstream = await provider(t, [cutAfter(...chatEvents.slice(0, 2))], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const client = await openStream(t, sidecar.port)
   const text = await client.whole
@@ -90,8 +89,8 @@ test('the error of a chat stream is in every form that a client of OpenAI knows,
   assert.equal(line['status'], 200)
 })
 
-test('the error of a responses stream has a number above the last one', async (t) => {
-  const upstream = await provider(t, [cutAfter(...responseEvents), endAfter(...responseEvents.slice(0, 1))])
+eachCut('the error of a responses stream has a number above the last one', async (t, cut) => {
+  const upstream = await provider(t, [cutAfter(...responseEvents), endAfter(...responseEvents.slice(0, 1))], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   for (const expected of [31, 1]) {
     const client = await openStream(t, sidecar.port, { path: '/responses' })
@@ -99,8 +98,8 @@ test('the error of a responses stream has a number above the last one', async (t
   }
 })
 
-test("the error of a messages stream has Anthropic's form", async (t) => {
-  const upstream = await provider(t, [cutAfter(...messageEvents), stallAfter(...messageEvents)])
+eachCut("the error of a messages stream has Anthropic's form", async (t, cut) => {
+  const upstream = await provider(t, [cutAfter(...messageEvents), stallAfter(...messageEvents)], { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { idle: '200ms' } })
   for (const [kind, type] of [
     ['reply_cut', 'api_error'],
@@ -117,9 +116,9 @@ test("the error of a messages stream has Anthropic's form", async (t) => {
   }
 })
 
-test('a failure of the sidecar does not blame the upstream', async (t) => {
+eachCut('a failure of the sidecar does not blame the upstream', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream])
+  const upstream = await provider(t, [stream], { cut })
   const sidecar = await startSidecar(t, upstream.url, { drain: { grace: '1s' } })
   const opened = openStream(t, sidecar.port)
   await stream.send(chatEvents[0] ?? '')
@@ -137,7 +136,7 @@ for (const [name, events, read] of [
   ['chat', chatEvents, readChat],
   ['responses', responseEvents, readResponses],
 ] as const) {
-  test(`the SDK of OpenAI raises an APIError wherever a ${name} stream is cut`, async (t) => {
+  eachCut(`the SDK of OpenAI raises an APIError wherever a ${name} stream is cut`, async (t, cut) => {
     // Behind every event, and in the middle of the next one.
     const cuts: Step[] = []
     for (let n = 1; n <= events.length; n++) {
@@ -146,7 +145,7 @@ for (const [name, events, read] of [
       cuts.push(cutAfter(...sent), cutInside(sent, next === undefined ? 'data: {"x' : frame(next).slice(0, -20)))
       if (name === 'responses' || n < events.length) cuts.push(endAfter(...sent))
     }
-    const upstream = await provider(t, cuts)
+    const upstream = await provider(t, cuts, { cut })
     const sidecar = await startSidecar(t, upstream.url)
     for (const _cut of cuts) await assert.rejects(read(sidecar), isInterrupted)
   })
@@ -163,16 +162,16 @@ function cutInside(events: readonly Event[], part: string): Step {
   }
 }
 
-test('the SDK of OpenAI raises an APIError with a status when a stream is cut before its first event', async (t) => {
-  const upstream = await provider(t, [cutAfter(), cutInside([], 'data: {"x')])
+eachCut('the SDK of OpenAI raises an APIError with a status when a stream is cut before its first event', async (t, cut) => {
+  const upstream = await provider(t, [cutAfter(), cutInside([], 'data: {"x')], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   for (let n = 0; n < 2; n++) {
     await assert.rejects(readChat(sidecar), (err) => err instanceof APIError && err.status === 502 && err.code === 'reply_cut')
   }
 })
 
-test('an error behind an event that passed in parts stands in a block of its own', async (t) => {
-  const upstream = await provider(t, [cutInside([], `data: ${'x'.repeat(4_000)}`)])
+eachCut('an error behind an event that passed in parts stands in a block of its own', async (t, cut) => {
+  const upstream = await provider(t, [cutInside([], `data: ${'x'.repeat(4_000)}`)], { cut })
   const sidecar = await startSidecar(t, upstream.url, { streams: { longestEvent: '1KiB' } })
   const client = await openStream(t, sidecar.port)
   const text = await client.whole
@@ -180,12 +179,12 @@ test('an error behind an event that passed in parts stands in a block of its own
   assert.equal(lastError(text).outrider.kind, 'reply_cut')
 })
 
-test('a whole chat and a whole responses stream raise nothing', async (t) => {
-  const upstream = await provider(t, [
-    endAfter(...chatEvents, '[DONE]'),
-    endAfter(...chatEvents),
-    endAfter(...responseEvents, { type: 'response.completed' }),
-  ])
+eachCut('a whole chat and a whole responses stream raise nothing', async (t, cut) => {
+  const upstream = await provider(
+    t,
+    [endAfter(...chatEvents, '[DONE]'), endAfter(...chatEvents), endAfter(...responseEvents, { type: 'response.completed' })],
+    { cut },
+  )
   const sidecar = await startSidecar(t, upstream.url)
   assert.equal(await readChat(sidecar), chatEvents.length)
   assert.equal(await readChat(sidecar), chatEvents.length)

@@ -49,6 +49,34 @@ test('a 100 that nobody asked for is not passed on', async (t) => {
   )
 })
 
+// RFC 9110 orders no interim answers: any of them may come in front of any other.
+for (const [how, cut] of [
+  ['in one piece', (text: string) => [text]],
+  ['byte by byte', (text: string) => text.split('')],
+] as const) {
+  test(`nor is one behind another interim answer, which is: ${how}`, async (t) => {
+    const go = 'HTTP/1.1 100 Continue\r\n\r\n'
+    const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'
+    const upstream = await rawUpstream(t, async (socket, bytes) => {
+      await bytes.until('\r\n\r\n')
+      for (const part of cut(`${go}${hint}${go}HTTP/1.1 102 Processing\r\n\r\n${go}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}`)) {
+        await new Promise<void>((done) => {
+          socket.write(part, () => setImmediate(done))
+        })
+      }
+    })
+    const sidecar = await startSidecar(t, upstream.url)
+    const client = await rawClient(t, sidecar.port)
+    client.send(`${chatHead}Content-Length: 2\r\n\r\n{}`)
+    const replies = repliesIn(await client.until('\r\n\r\n{}'))
+    assert.deepEqual(
+      replies.map(({ status }) => status),
+      [103, 102, 200],
+    )
+    assert.equal(replies[0]?.header('link'), '</a>')
+  })
+}
+
 test('an interim answer to a call that waits for its turn is dropped, not mixed into another', async (t) => {
   const release = Promise.withResolvers<void>()
   const upstream = await provider(t, [(exchange) => release.promise.then(() => answers(200)(exchange)), hinting])
@@ -95,5 +123,21 @@ test('one that waits too long for its turn is refused, and is not told to go on 
   assert.deepEqual(
     repliesIn(await client.closed).map(({ status }) => status),
     [200, 408],
+  )
+})
+
+test('one that asks before sending nothing is answered, and keeps its connection', async (t) => {
+  const upstream = await provider(t, answers(200))
+  const sidecar = await startSidecar(t, upstream.url)
+  const client = await rawClient(t, sidecar.port)
+  const asking = goodCall.replace('\r\n\r\n', '\r\nExpect: 100-continue\r\n\r\n')
+  for (let n = 1; n <= 2; n++) {
+    client.send(asking)
+    await client.until('\r\n\r\n{}', n)
+  }
+  client.send(`${chatHead}Expect: 100-continue\r\nContent-Length: 0\r\n\r\n`)
+  assert.deepEqual(
+    repliesIn(await client.until('\r\n\r\n{}', 3)).map(({ status, header }) => [status, header('connection')]),
+    Array.from({ length: 3 }, () => [200, 'keep-alive']),
   )
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { chat, paced, provider } from '../fixtures/provider.ts'
+import { chat, eachCut, paced, provider } from '../fixtures/provider.ts'
 import { rawClient } from '../fixtures/rawClient.ts'
 import { runOutrider, tempFile, type Outrider } from '../fixtures/runOutrider.ts'
 import { parseExposition } from '../observe/exposition.ts'
@@ -60,9 +60,9 @@ test('without file descriptors the process goes on, and works again when there a
   assert.equal(outrider.stderr(), '')
 })
 
-test('an upstream that dies in the middle of a stream takes nothing with it', async (t) => {
+eachCut('an upstream that dies in the middle of a stream takes nothing with it', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream])
+  const upstream = await provider(t, [stream], { cut })
   const outrider = await runOutrider(t, upstream.url)
   const reply = ask(outrider, { stream: true })
   await stream.send({ choices: [{ delta: { content: 'one' } }] })
@@ -124,9 +124,9 @@ test('a defect while an answer flows is our fault, not the upstream’s, and is 
   await works(outrider)
 })
 
-test('a defect in the middle of a stream ends it in band as our fault, and is in the log', async (t) => {
+eachCut('a defect in the middle of a stream ends it in band as our fault, and is in the log', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream, chat('hi')])
+  const upstream = await provider(t, [stream, chat('hi')], { cut })
   const code = `const { Socket } = await import('node:net')
     const { write } = Socket.prototype
     Socket.prototype.write = function (chunk, ...rest) {

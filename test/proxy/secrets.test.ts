@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
@@ -174,6 +174,18 @@ function run(t: TestContext, config: string, env: Record<string, string> = {}, .
 
 const ofProcess = (pid: number | undefined, file: string): string => readFileSync(`/proc/${pid}/${file}`, 'utf8')
 
+/** A child belongs to the thread that started it. */
+const childrenOf = (pid: number | undefined): string =>
+  readdirSync(`/proc/${pid}/task`)
+    .map((thread) => ofProcess(pid, `task/${thread}/children`))
+    .join('')
+
+/** Tells its title and of each child that it starts, however short that lives; a signal makes it crash. */
+const talkative = `data:text/javascript,
+  import { subscribe } from 'node:diagnostics_channel';
+  subscribe('child_process', () => { console.error('a child was started') });
+  process.on('SIGUSR2', () => { console.error('the title is', process.title); throw new Error('a crash') })`
+
 suite('the program', { skip: process.platform !== 'linux' && 'looks into /proc', concurrency: true }, () => {
   for (const source of ['file', 'env', 'value']) {
     test(`with its key in ${source} tells it to nobody, not even in a crash`, async (t) => {
@@ -191,8 +203,7 @@ suite('the program', { skip: process.platform !== 'linux' && 'looks into /proc',
         credentials: { main: credential },
       }
       writeFileSync(config, JSON.stringify(document))
-      const crash = 'data:text/javascript,process.on("SIGUSR2", () => { throw new Error("a crash") })'
-      const { child, ended, heard, said } = run(t, config, source === 'env' ? { THE_KEY: key } : {}, '--import', crash)
+      const { child, ended, heard, said } = run(t, config, source === 'env' ? { THE_KEY: key } : {}, '--import', talkative)
       const [, port, adminPort] = await heard(/listening on 127\.0\.0\.1:(\d+).*admin port (\d+)/)
       const told = [
         await call(`http://127.0.0.1:${port}/v1`, '/chat/completions'),
@@ -203,11 +214,11 @@ suite('the program', { skip: process.platform !== 'linux' && 'looks into /proc',
       isClean(told.join('\n') + (await adminPages(`http://127.0.0.1:${adminPort}`)), 'an answer')
       isClean(ofProcess(child.pid, 'cmdline') + ofProcess(child.pid, 'comm'), 'the process list')
       assert.equal(ofProcess(child.pid, 'environ').includes(key), source === 'env')
-      const children = ofProcess(child.pid, `task/${child.pid}/children`)
-      assert.equal(children, '', 'there are no children that could inherit something')
+      assert.equal(childrenOf(child.pid), '', 'there are no children that could inherit something')
       child.kill('SIGUSR2')
       assert.equal(await ended, 1)
-      assert.match(said(), /a crash/)
+      assert.match(said(), /^the title is .*a crash/ms)
+      assert.doesNotMatch(said(), /^a child was started$/m)
       isClean(said(), 'the output')
     })
   }

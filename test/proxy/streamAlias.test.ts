@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chat, provider } from '../fixtures/provider.ts'
+import { chat, eachCut, provider } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 
-test('the alias is a chat call that streams: one word is spliced in, nothing else touched, and a header says so', async (t) => {
-  const upstream = await provider(t, chat('hello there'))
+eachCut('the alias is a chat call that streams: one word is spliced in, nothing else touched, and a header says so', async (t, cut) => {
+  const upstream = await provider(t, chat('hello there'), { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const body = '{ "model" : "m",\n "messages":[{"role":"user","content":"stream \\u20ac"}], "seed": 12345678901234567890 }'
   const reply = await fetch(`${sidecar.url}/chat/completions/stream?x=1`, {

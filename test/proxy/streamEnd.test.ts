@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cutAfter, noLength, paced, provider, sseBytes } from '../fixtures/provider.ts'
+import { cutAfter, eachCut, noLength, paced, provider, sseBytes } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 import { openStream } from '../fixtures/streamClient.ts'
 import { chatText, doneText, lineEnds, oneByOne } from '../fixtures/streams.ts'
@@ -76,7 +76,7 @@ for (const [name, { path, sent, added }] of Object.entries(cases)) {
   })
 }
 
-test('a stream whose transfer has no end mark is whole by its marker alone', async (t) => {
+eachCut('a stream whose transfer has no end mark is whole by its marker alone', async (t, cut) => {
   const body = [...unfinished].join('')
   const cases: [string, RegExp][] = [
     [body + doneText, /data: \[DONE\]\n\n$/],
@@ -86,6 +86,7 @@ test('a stream whose transfer has no end mark is whole by its marker alone', asy
   const upstream = await provider(
     t,
     cases.map(([bytes]) => noLength(bytes, 'text/event-stream')),
+    { cut },
   )
   const sidecar = await startSidecar(t, upstream.url)
   for (const [n, [, expected]] of cases.entries()) {
@@ -94,7 +95,7 @@ test('a stream whose transfer has no end mark is whole by its marker alone', asy
   }
 })
 
-test('a reset behind the marker of the end harms nobody', async (t) => {
+eachCut('a reset behind the marker of the end harms nobody', async (t, cut) => {
   const ends = [
     { path: '/chat/completions', last: '[DONE]', first: '{"choices":[]}' },
     { path: '/responses', first: { type: 'response.created' }, last: { type: 'response.completed' } },
@@ -104,6 +105,7 @@ test('a reset behind the marker of the end harms nobody', async (t) => {
   const upstream = await provider(
     t,
     ends.map(({ first, last }) => cutAfter(first, last)),
+    { cut },
   )
   const sidecar = await startSidecar(t, upstream.url)
   for (const [n, { path }] of ends.entries()) {
@@ -113,21 +115,21 @@ test('a reset behind the marker of the end harms nobody', async (t) => {
   }
 })
 
-test('an event that passes in parts marks the end only when it is whole', async (t) => {
+eachCut('an event that passes in parts marks the end only when it is whole', async (t, cut) => {
   const long = `event: response.completed\ndata: {"type":"response.completed","text":"${'x'.repeat(4_000)}`
   const start = responses.join('')
-  const cut = paced()
-  const upstream = await provider(t, [sseBytes(start, long, '"}\n\n'), sseBytes(start, long), cut])
+  const last = paced()
+  const upstream = await provider(t, [sseBytes(start, long, '"}\n\n'), sseBytes(start, long), last], { cut })
   const sidecar = await startSidecar(t, upstream.url, { streams: { longestEvent: '1KiB' } })
   const whole = await openStream(t, sidecar.port, { path: '/responses' })
   assert.equal(await whole.whole, `${start}${long}"}\n\n`)
   const ended = await openStream(t, sidecar.port, { path: '/responses' })
   assert.match(await ended.whole, /xxx\n\nevent: error\n.*stream_interrupted/)
   const opened = openStream(t, sidecar.port, { path: '/responses' })
-  await cut.sendBytes(start + long)
+  await last.sendBytes(start + long)
   const broken = await opened
   await broken.until('xxx')
-  await cut.cut()
+  await last.cut()
   assert.match(await broken.whole, /xxx\n\nevent: error\n.*stream_interrupted/)
 })
 
@@ -136,9 +138,9 @@ for (const [path, first, last] of [
   ['/responses', { type: 'response.created' }, { type: 'response.completed' }],
   ['/messages', { type: 'message_start' }, { type: 'message_stop' }],
 ] as const) {
-  test(`${path}: an upstream that keeps the connection of a finished stream open keeps nobody waiting`, async (t) => {
+  eachCut(`${path}: an upstream that keeps the connection of a finished stream open keeps nobody waiting`, async (t, cut) => {
     const stream = paced()
-    const upstream = await provider(t, [stream])
+    const upstream = await provider(t, [stream], { cut })
     const sidecar = await startSidecar(t, upstream.url)
     const opened = openStream(t, sidecar.port, { path })
     await stream.send(first)

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { acknowledged, answers, frame, paced, provider, sse, sseBytes, writeEach, type Step } from '../fixtures/provider.ts'
+import { acknowledged, answers, eachCut, frame, paced, provider, sse, sseBytes, writeEach, type Step } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 import { openStream } from '../fixtures/streamClient.ts'
 import { chatText, doneText, lineEnds, oneByOne, splitAnywhere } from '../fixtures/streams.ts'
 
 const words = ['one', 'zwei ü', 'три', '四 😀', 'multi']
 
-test('an event leaves in the read that completes it: the next is sent only when the client has the one before', async (t) => {
+eachCut('an event leaves in the read that completes it: the next is sent only when the client has the one before', async (t, cut) => {
   const events = [...Array.from({ length: 50 }, (_none, n) => `{"n":${n}}`), '[DONE]']
   const stream = acknowledged(...events)
-  const upstream = await provider(t, [stream])
+  const upstream = await provider(t, [stream], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const client = await openStream(t, sidecar.port)
   for (const event of events) {
@@ -44,9 +44,9 @@ for (const end of lineEnds) {
   })
 }
 
-test('an unfinished event is held back until it is whole', async (t) => {
+eachCut('an unfinished event is held back until it is whole', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream])
+  const upstream = await provider(t, [stream], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const opened = openStream(t, sidecar.port)
   await stream.sendBytes('data: 1\n\ndata: {"half')
@@ -61,9 +61,9 @@ test('an unfinished event is held back until it is whole', async (t) => {
   assert.equal(await client.whole, 'data: 1\n\ndata: {"half":true}\n\ndata: 3\n\ndata: [DONE]\n\n')
 })
 
-test('an event longer than may be kept passes as it comes', async (t) => {
+eachCut('an event longer than may be kept passes as it comes', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream])
+  const upstream = await provider(t, [stream], { cut })
   const sidecar = await startSidecar(t, upstream.url, { streams: { longestEvent: '2KiB' } })
   const opened = openStream(t, sidecar.port)
   await stream.sendBytes(`data: {"choices":[],"long":"${'x'.repeat(3_000)}`)
@@ -113,8 +113,8 @@ test('what the client gets is byte for byte what the upstream sent, however it w
   )
 })
 
-test('a stream says that nobody is to buffer it, and none is asked for in compressed form', async (t) => {
-  const upstream = await provider(t, [sse('1', '[DONE]'), answers(200)])
+eachCut('a stream says that nobody is to buffer it, and none is asked for in compressed form', async (t, cut) => {
+  const upstream = await provider(t, [sse('1', '[DONE]'), answers(200)], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const accepts = { 'accept-encoding': 'gzip, br' }
   const client = await openStream(t, sidecar.port, { headers: accepts })
@@ -128,9 +128,9 @@ test('a stream says that nobody is to buffer it, and none is asked for in compre
   assert.equal((await upstream.request(1)).headers['accept-encoding'], 'gzip, br')
 })
 
-test('a stream that comes compressed all the same passes untouched', async (t) => {
+eachCut('a stream that comes compressed all the same passes untouched', async (t, cut) => {
   const zipped = gzipSync(chatText(words).join(''))
-  const upstream = await provider(t, [answers(200, zipped, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' })])
+  const upstream = await provider(t, [answers(200, zipped, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' })], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const client = await openStream(t, sidecar.port)
   await client.whole
@@ -138,18 +138,18 @@ test('a stream that comes compressed all the same passes untouched', async (t) =
   assert.deepEqual(client.bytes(), zipped)
 })
 
-test('a stream with a declared length arrives whole, and may still get what it lacks', async (t) => {
+eachCut('a stream with a declared length arrives whole, and may still get what it lacks', async (t, cut) => {
   const text = chatText(words).join('')
-  const upstream = await provider(t, [answers(200, text, { 'content-type': 'text/event-stream' })])
+  const upstream = await provider(t, [answers(200, text, { 'content-type': 'text/event-stream' })], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const client = await openStream(t, sidecar.port)
   assert.equal(await client.whole, text + doneText)
   assert.equal(client.headers['content-length'], undefined)
 })
 
-test('a stream that answers a GET, or comes from an endpoint whose marker is not known, flows like any other', async (t) => {
+eachCut('a stream that answers a GET, or comes from an endpoint whose marker is not known, flows like any other', async (t, cut) => {
   const stream = paced()
-  const upstream = await provider(t, [stream, sse({ type: 'response.output_text.delta' }), sse({ chunk: 1 }, { chunk: 2 })])
+  const upstream = await provider(t, [stream, sse({ type: 'response.output_text.delta' }), sse({ chunk: 1 }, { chunk: 2 })], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const opened = openStream(t, sidecar.port, { method: 'GET', path: '/responses/resp_1?stream=true' })
   await stream.send({ type: 'response.created' })
@@ -159,13 +159,13 @@ test('a stream that answers a GET, or comes from an endpoint whose marker is not
   await stream.send({ type: 'response.completed' })
   await stream.end()
   assert.match(await client.whole, /"response\.completed"\}\n\n$/)
-  const cut = await openStream(t, sidecar.port, { method: 'GET', path: '/responses/resp_1?stream=true' })
-  assert.match(await cut.whole, /stream_interrupted/)
+  const short = await openStream(t, sidecar.port, { method: 'GET', path: '/responses/resp_1?stream=true' })
+  assert.match(await short.whole, /stream_interrupted/)
   const other = await openStream(t, sidecar.port, { path: '/audio/speech' })
   assert.equal(await other.whole, 'data: {"chunk":1}\n\ndata: {"chunk":2}\n\n')
 })
 
-test('200 streams at once arrive each in order and whole', async (t) => {
+eachCut('200 streams at once arrive each in order and whole', async (t, cut) => {
   const play: Step = async (exchange) => {
     const { id } = JSON.parse((await exchange.body).toString()) as { id: number }
     exchange.res.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -176,7 +176,7 @@ test('200 streams at once arrive each in order and whole', async (t) => {
     exchange.res.end()
   }
   const streamOf = (id: number): string => [...Array.from({ length: 20 }, (_none, n) => frame({ id, n })), doneText].join('')
-  const upstream = await provider(t, play)
+  const upstream = await provider(t, play, { cut })
   const sidecar = await startSidecar(t, upstream.url)
   await Promise.all(
     Array.from({ length: 200 }, async (_none, id) => {

@@ -9,6 +9,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import { ConfigRefused } from '../../sidecar/config/config.ts'
 import { folder, mountedSecret, replaceFile } from '../fixtures/mountedSecret.ts'
 import { answers, provider, testCertificates } from '../fixtures/provider.ts'
+import { refusalIn } from '../fixtures/rawClient.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 
 const { ca, server, stranger } = testCertificates()
@@ -105,4 +106,30 @@ test('a client that hangs in the middle of its handshake keeps nobody else waiti
   await once(silent, 'connect')
   assert.equal((await call(sidecar, new Agent({ ca: ca.cert }))).status, 200)
   silent.destroy()
+})
+
+test('a body that is too large gets its whole answer, though the client still sends, and a clean end', async (t) => {
+  const upstream = await provider(t, [])
+  const tls = { cert: server.certPath, key: server.keyPath }
+  const sidecar = await startSidecar(t, upstream.url, { listen: { tls }, limits: { uploadBody: '10KiB' } })
+  const socket = connect({ port: sidecar.port, host: '127.0.0.1', ca: ca.cert })
+  t.after(() => socket.destroy())
+  let text = ''
+  let whole = false
+  socket.on('data', (bytes: Buffer) => {
+    text += bytes.toString()
+  })
+  socket.once('end', () => {
+    whole = true
+  })
+  socket.on('error', () => {})
+  const closed = new Promise((done) => socket.once('close', done))
+  socket.write('POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\ncontent-length: 500000000\r\n\r\n')
+  const piece = Buffer.alloc(64 * 1024, 'u')
+  // Bytes that nobody reads any more would reset the connection under the answer.
+  while (!whole && !socket.destroyed) await new Promise((done) => socket.write(piece, done))
+  await closed
+  assert.deepEqual([whole, socket.errored], [true, null])
+  const { status, kind, close } = refusalIn(text)
+  assert.deepEqual([status, kind, close], [413, 'body_too_large', true])
 })

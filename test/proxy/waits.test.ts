@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { answers, blackhole, paced, provider, sseBytes, stall, stallAfter, stallAfterHead } from '../fixtures/provider.ts'
+import { answers, blackhole, eachCut, paced, provider, sseBytes, stall, stallAfter, stallAfterHead } from '../fixtures/provider.ts'
 import { wireClient, post } from '../fixtures/wireClient.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 
@@ -70,9 +70,9 @@ test('the total time holds for an answer that trickles for ever', async (t) => {
   assert.equal((await sidecar.callLine(0))['error'], 'total_timeout')
 })
 
-test('a stream that never ends is ended in-band by the total time of streams', async (t) => {
+eachCut('a stream that never ends is ended in-band by the total time of streams', async (t, cut) => {
   const step = paced()
-  const upstream = await provider(t, [step])
+  const upstream = await provider(t, [step], { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { streamTotal: '300ms', total: '100ms' } })
   const reply = ask(sidecar.url, stream)
   const flow = setInterval(() => {
@@ -91,15 +91,15 @@ test('a stream whose head never comes fails with first_event_timeout, however lo
   assert.equal(await (await upstream.request(0)).closed, true)
 })
 
-test('a stream whose head is followed by nothing is still a 504', async (t) => {
-  const upstream = await provider(t, stallAfterHead())
+eachCut('a stream whose head is followed by nothing is still a 504', async (t, cut) => {
+  const upstream = await provider(t, stallAfterHead(), { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { firstEvent: '150ms' } })
   assert.equal(await failure(await ask(sidecar.url, stream)), '504 first_event_timeout')
 })
 
-test('comments, blank lines and pings are no first event', async (t) => {
+eachCut('comments, blank lines and pings are no first event', async (t, cut) => {
   const step = paced()
-  const upstream = await provider(t, [step])
+  const upstream = await provider(t, [step], { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { firstEvent: '250ms' } })
   const reply = ask(sidecar.url, stream)
   const noise = setInterval(() => {
@@ -110,8 +110,8 @@ test('comments, blank lines and pings are no first event', async (t) => {
   assert.equal(kind, '504 first_event_timeout')
 })
 
-test('a stream that falls silent ends with idle_timeout in-band', async (t) => {
-  const upstream = await provider(t, stallAfter('{"choices":[1]}'))
+eachCut('a stream that falls silent ends with idle_timeout in-band', async (t, cut) => {
+  const upstream = await provider(t, stallAfter('{"choices":[1]}'), { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { idle: '150ms' } })
   const reply = await ask(sidecar.url, stream)
   assert.equal(reply.status, 200)
@@ -121,9 +121,9 @@ test('a stream that falls silent ends with idle_timeout in-band', async (t) => {
   assert.equal(await (await upstream.request(0)).closed, true)
 })
 
-test('comments and pings do not keep a silent stream alive', async (t) => {
+eachCut('comments and pings do not keep a silent stream alive', async (t, cut) => {
   const step = paced()
-  const upstream = await provider(t, [step])
+  const upstream = await provider(t, [step], { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { idle: '250ms' } })
   const reply = ask(sidecar.url, stream)
   await step.send('{"choices":[1]}')
@@ -149,21 +149,21 @@ test('a body that stops after its head ends in a reset, never as if it were whol
 test('a client that reads nothing for a while is not taken for a silent upstream', async (t) => {
   const big = Buffer.alloc(24 * 1024 * 1024, 'x')
   const upstream = await provider(t, answers(200, big, { 'content-type': 'application/octet-stream' }))
-  const sidecar = await startSidecar(t, upstream.url, { timeouts: { idle: '100ms' } })
+  const sidecar = await startSidecar(t, upstream.url, { timeouts: { idle: '1s' } })
   const client = await wireClient(t, sidecar.port, post('{}', '/v1/files', 'connection: close'))
   await client.until('\r\n\r\n')
   client.socket.pause()
-  // What the kernels hold is soon full; then several bounds on silence pass.
-  await new Promise((done) => setTimeout(done, 400))
+  // What the kernels hold is soon full; then more than one bound on silence passes.
+  await new Promise((done) => setTimeout(done, 2_500))
   client.socket.resume()
   await client.closed.then(({ text }) => {
     assert.ok(text.length > big.length, `only ${text.length} bytes came`)
   })
 })
 
-test('X-Stainless-Timeout shortens the total of a call and the first event of a stream, not the stream', async (t) => {
+eachCut('X-Stainless-Timeout shortens the total of a call and the first event of a stream, not the stream', async (t, cut) => {
   const flowing = paced()
-  const upstream = await provider(t, [stall(), stall(), flowing])
+  const upstream = await provider(t, [stall(), stall(), flowing], { cut })
   const sidecar = await startSidecar(t, upstream.url)
   const hurried = { 'x-stainless-timeout': '0.15' }
   assert.equal(await failure(await ask(sidecar.url, {}, hurried)), '504 total_timeout')
@@ -192,13 +192,12 @@ test('a client that says how long it waits is left the time to leave by itself',
   }
 })
 
-test('x-stainless-read-timeout shortens the wait for the first byte and each silence after it', async (t) => {
-  const upstream = await provider(t, [
-    stall(),
-    stall(),
-    stallAfter('{"choices":[1]}'),
-    stallAfterHead({ 'content-type': 'application/json' }),
-  ])
+eachCut('x-stainless-read-timeout shortens the wait for the first byte and each silence after it', async (t, cut) => {
+  const upstream = await provider(
+    t,
+    [stall(), stall(), stallAfter('{"choices":[1]}'), stallAfterHead({ 'content-type': 'application/json' })],
+    { cut },
+  )
   const sidecar = await startSidecar(t, upstream.url)
   const hurried = { 'x-stainless-read-timeout': '0.15' }
   assert.equal(await failure(await ask(sidecar.url, {}, hurried)), '504 total_timeout')
@@ -208,9 +207,9 @@ test('x-stainless-read-timeout shortens the wait for the first byte and each sil
   assert.equal((await client.closed).code, 'ECONNRESET')
 })
 
-test('a stream that keeps sending is never taken for silent, nor is its first event missed', async (t) => {
+eachCut('a stream that keeps sending is never taken for silent, nor is its first event missed', async (t, cut) => {
   const event = 'data: {"choices":[{"finish_reason":"stop"}]}\n\n'
-  const upstream = await provider(t, sseBytes(event.slice(0, 20), event.slice(20), 'data: [DONE]\n\n'))
+  const upstream = await provider(t, sseBytes(event.slice(0, 20), event.slice(20), 'data: [DONE]\n\n'), { cut })
   const sidecar = await startSidecar(t, upstream.url, { timeouts: { firstEvent: '5s', idle: '5s' } })
   assert.equal(await (await ask(sidecar.url, stream)).text(), `${event}data: [DONE]\n\n`)
 })

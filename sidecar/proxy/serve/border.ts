@@ -74,6 +74,8 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
       },
     }
     if (hasBody) (req as Carrier)[lifeKey] = life
+    // Node closes behind an answer to whoever was not told to go on, and there is nothing to go on with.
+    else if (head.asksFirst) Object.assign(res, { _expect_continue: false })
     const gone = (): void => {
       if (life.over) return
       if (res.writableFinished) {

@@ -54,6 +54,8 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
       case 'connection':
         connection = connection === '' ? value : `${connection},${value}`
         continue
+      // No header at all (RFC 9110, 18.4), lest the option of Connection be taken for the name of one.
+      case 'close':
       case 'keep-alive':
       case 'proxy-connection':
       case 'proxy-authorization':

@@ -11,8 +11,8 @@ export interface Continues {
 }
 
 /**
- * Takes `100 Continue` answers that nobody asked for out of what a socket reads. Undici treats one as a protocol error and fails the call;
- * servers behind some balancers send them all the same. Armed for the head of each answer only.
+ * Takes `100 Continue` answers that nobody asked for out of what a socket reads, also from behind other interim ones. Undici treats one as a
+ * protocol error and fails the call; servers behind some balancers send them all the same. Armed for the head of each answer only.
  */
 export function dropContinues(socket: Socket): Continues {
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null
@@ -26,20 +26,22 @@ export function dropContinues(socket: Socket): Continues {
 
   const clean = (chunk: Buffer): Buffer | null => {
     let bytes = held === undefined ? chunk : Buffer.concat([held, chunk])
+    let passing: Buffer | undefined
     held = undefined
-    while (armed > 0 && isContinue(bytes)) {
-      const end = bytes.indexOf('\r\n\r\n')
-      if (end < 0) {
+    while (armed > 0 && isInterim(bytes)) {
+      const end = bytes.indexOf('\r\n\r\n') + 4
+      if (end < 4) {
         if (bytes.length > longest) break
         held = bytes
-        return null
+        return passing ?? null
       }
       armed--
-      bytes = bytes.subarray(end + 4)
-      if (bytes.length === 0) return null
+      if (!isContinue(bytes)) passing = joined(passing, bytes.subarray(0, end))
+      bytes = bytes.subarray(end)
+      if (bytes.length === 0) return passing ?? null
     }
     armed = 0
-    return bytes
+    return joined(passing, bytes)
   }
 
   return {
@@ -51,8 +53,13 @@ export function dropContinues(socket: Socket): Continues {
   }
 }
 
-/** Also true for a beginning that may still become one. */
-function isContinue(bytes: Buffer): boolean {
+const joined = (first: Buffer | undefined, second: Buffer): Buffer => (first === undefined ? second : Buffer.concat([first, second]))
+
+/** Also true for a beginning that may still become one. A switch of protocols is no interim answer. */
+function isInterim(bytes: Buffer): boolean {
   const start = bytes.toString('latin1', 0, 12)
-  return start.length === 12 ? start === 'HTTP/1.1 100' || start === 'HTTP/1.0 100' : 'HTTP/1.1 100'.startsWith(start)
+  if (start.length < 12) return 'HTTP/1.1 1'.startsWith(start.slice(0, 10))
+  return (start.startsWith('HTTP/1.1 1') || start.startsWith('HTTP/1.0 1')) && !start.endsWith(' 101')
 }
+
+const isContinue = (bytes: Buffer): boolean => bytes.toString('latin1', 9, 12) === '100'
