@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 
 const longest = 4 * 1024
 const most = 20
+const one = 0x31
 
 export interface Continues {
   /** Called before each attempt: the head of an answer is next. */
@@ -53,6 +54,8 @@ export function dropContinues(socket: Socket): Continues {
 
 /** Also true for a beginning that may still become one. */
 function isContinue(bytes: Buffer): boolean {
+  // Nearly all answers show by one byte that they are none: no text is made for them.
+  if (bytes.length >= 12 && bytes[9] !== one) return false
   const start = bytes.toString('latin1', 0, 12)
   return start.length === 12 ? start === 'HTTP/1.1 100' || start === 'HTTP/1.0 100' : 'HTTP/1.1 100'.startsWith(start)
 }
