@@ -80,7 +80,7 @@ test('a defect inside a layer is a 500 with the id of the call and no stack; the
   // The scan of a body that names this model fails as a defect of ours would.
   const code = `const includes = Buffer.prototype.includes
     Buffer.prototype.includes = function (what, ...rest) {
-      if (what === '"stream"' && this.indexOf('explode') > 0) throw new RangeError('planted in a layer')
+      if (what === '"stream' && this.indexOf('explode') > 0) throw new RangeError('planted in a layer')
       return includes.call(this, what, ...rest)
     }`
   const outrider = await runOutrider(t, upstream.url, {}, { node: preload(t, code) })

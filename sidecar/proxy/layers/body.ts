@@ -11,11 +11,11 @@ export interface BodyOptions {
 
 /** Watches answers that are not streams of events: they keep flowing, and are whole when they end. */
 export function body({ clock, idleMs }: BodyOptions): Layer {
-  return (next) => async (call) => {
-    const reply = await next(call)
-    if (isEventStream(reply.status, reply.headers) || (reply.framed && reply.complete())) return reply
-    return watched(reply, clock, Math.min(idleMs, call.wishes.readTimeoutMs || Infinity))
-  }
+  return (next) => (call) =>
+    next(call).then((reply) => {
+      if (isEventStream(reply.status, reply.headers) || (reply.framed && reply.complete())) return reply
+      return watched(reply, clock, Math.min(idleMs, call.wishes.readTimeoutMs || Infinity))
+    })
 }
 
 function watched(reply: Reply, clock: Clock, idleMs: number): Reply {

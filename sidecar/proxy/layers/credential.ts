@@ -33,5 +33,5 @@ export function credential({ header, prefix }: Scheme, key: Key | undefined): La
 }
 
 function withHeader(call: Call, name: string, value: string): Call {
-  return { ...call, headers: [...call.headers, name, value] }
+  return { ...call, headers: call.headers.concat(name, value) }
 }

@@ -1,4 +1,4 @@
-import { isUpload, type Call, type Layer, type Reply, type Sink, type Tap } from '../call.ts'
+import { isUpload, type Call, type Handler, type Layer, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { wholeEvents, type EventFlow } from '../llm/eventFlow.ts'
@@ -23,22 +23,24 @@ export interface EventsOptions {
  * watches for silence, and never ends a stream as whole that is not.
  */
 export function events(options: EventsOptions): Layer {
-  return (next) => async (call) => {
-    if (!call.facts.stream) return firstEvent(call, await next(call), options)
-    const life = lifeWithin(call.life)
-    const stopWaiting = untilFirst(call, options, (reason) => {
-      cancel(life, reason)
-    })
-    onOver(call.life, () => {
-      finish(life, undefined)
-    })
-    try {
-      const reply = await next({ ...call, life })
-      stopWaiting()
-      return await firstEvent(call, reply, options)
-    } finally {
-      stopWaiting()
-    }
+  return (next) => (call) => (call.facts.stream ? asked(call, next, options) : next(call).then((reply) => firstEvent(call, reply, options)))
+}
+
+/** A call that asks for a stream: its wait for the head is bounded too. */
+async function asked(call: Call, next: Handler, options: EventsOptions): Promise<Reply> {
+  const life = lifeWithin(call.life)
+  const stopWaiting = untilFirst(call, options, (reason) => {
+    cancel(life, reason)
+  })
+  onOver(call.life, () => {
+    finish(life, undefined)
+  })
+  try {
+    const reply = await next({ ...call, life })
+    stopWaiting()
+    return await firstEvent(call, reply, options)
+  } finally {
+    stopWaiting()
   }
 }
 

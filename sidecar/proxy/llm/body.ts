@@ -20,9 +20,10 @@ const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte ===
 export function scanBody(body: Buffer): BodyFacts {
   let model = ''
   let stream = false
-  // A name may be spelt with escapes, and then only the end of the body tells that it does not come.
+  // A name may be spelt with escapes, and then only the end of the body tells that it does not come. The quote behind the name is left out:
+  // from eight bytes on Node searches in another way that takes six times as long, 40 µs more for 100 KB.
   let wanted = seeksModel
-  if (body.includes('"stream"') || body.includes('\\u00')) wanted |= seeksStream
+  if (body.includes('"stream') || body.includes('\\u00')) wanted |= seeksStream
   let at = skipSpace(body, 0)
   if (body[at] !== 0x7b) return { model, stream }
   at = skipSpace(body, at + 1)

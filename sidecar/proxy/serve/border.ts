@@ -57,7 +57,7 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
     const facts = newFacts(clock.now())
     const hasBody = head.length !== 0
     const client = { req, res, clock }
-    const upOptions: UploadOptions = { clock, silenceMs: clientBodyMs, asksFirst: head.asksFirst, held, life, broken: () => broken(req) }
+    const upOptions: UploadOptions = { clock, silenceMs: clientBodyMs, asksFirst: head.asksFirst, held, life, broken }
     const call: Call = {
       id: newId(),
       method: req.method ?? 'GET',
@@ -94,7 +94,8 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
       cancel(life, asSidecarError(err))
       res.destroy()
     }
-    res.once('close', gone)
+    // Not `once`, which makes two more objects: by a second time the life would be over.
+    res.on('close', gone)
     // After a shape that can be read two ways, nobody knows where the next request begins.
     if (head.problem !== undefined || closing()) endAfter(res, socket)
     const answered = head.problem === undefined ? handle(call) : refuseShape(handle, call, head.problem)

@@ -3,6 +3,7 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SidecarError } from '../errors.ts'
+import { inOneWrite } from '../oneWrite.ts'
 import { breakCall } from './border.ts'
 import { isEnding } from './ending.ts'
 import { isAnswering, refuseInTurn, unfinished } from './refuseRaw.ts'
@@ -108,6 +109,7 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
   // With a count here, Node drops the lines beyond it without a word, be it the length or the key; all come, and too many are refused.
   server.maxHeadersCount = 0
   server.timeout = 0
+  server.on(options.tls === undefined ? 'connection' : 'secureConnection', inOneWrite)
   server.on('request', options.onCall)
   // The same path as any call: whoever asks before sending gets `100 Continue` when its body is wanted.
   server.on('checkContinue', options.onCall)

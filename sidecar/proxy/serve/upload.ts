@@ -16,7 +16,7 @@ export interface UploadOptions {
   readonly held: Held
   readonly life: Life
   /** Why the client's bytes stopped making sense, when they did. */
-  readonly broken: () => SidecarError | undefined
+  readonly broken: (req: IncomingMessage) => SidecarError | undefined
 }
 
 export interface Incoming {
@@ -41,12 +41,13 @@ export function upload({ req, res, length, facts }: Incoming, options: UploadOpt
     untouched: () => untouched,
     flow: (sink) => {
       const tap = flowing(req, options, {
-        ...sink,
         data: (bytes) => {
           untouched = false
           facts.bytesIn += bytes.length
           return sink.data(bytes)
         },
+        end: sink.end,
+        fail: sink.fail,
       })
       // Only now: a client that asks first is not told to go on before its request has been looked at.
       if (options.asksFirst) goOn(res)
@@ -144,7 +145,7 @@ function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }:
   })
   req.on('end', end)
   req.on('error', (err) => {
-    fail(broken() ?? gone(err))
+    fail(broken(req) ?? gone(err))
   })
 
   return {

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import symbols from 'undici/lib/core/symbols.js'
 import Client from 'undici/lib/dispatcher/client.js'
 import { SidecarError } from '../errors.ts'
+import { inOneWrite } from '../oneWrite.ts'
 import { dropContinues } from './continues.ts'
 
 /** One connection: an undici Client that owns exactly one socket and dies with it. */
@@ -56,6 +57,7 @@ export function openConnection(socket: Socket, { origin, idleMs, headerBytes, on
     ...(h2 ? { h2Options: { maxConcurrentStreams: streamsPerConnection } } : {}),
   })
   const { expectHead, heard } = h2 ? { expectHead: () => {}, heard: () => false } : dropContinues(socket)
+  inOneWrite(socket)
   let fault: Error | undefined
   socket.once('error', (err: Error) => {
     fault = err

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 
 const longest = 4 * 1024
 const most = 20
+const one = 0x31
 
 export interface Continues {
   /** Called before each attempt: the head of an answer is next. */
@@ -57,6 +58,8 @@ const joined = (first: Buffer | undefined, second: Buffer): Buffer => (first ===
 
 /** Also true for a beginning that may still become one. A switch of protocols is no interim answer. */
 function isInterim(bytes: Buffer): boolean {
+  // Nearly all answers show by one byte that they are none: no text is made for them.
+  if (bytes.length >= 12 && bytes[9] !== one) return false
   const start = bytes.toString('latin1', 0, 12)
   if (start.length < 12) return 'HTTP/1.1 1'.startsWith(start.slice(0, 10))
   return (start.startsWith('HTTP/1.1 1') || start.startsWith('HTTP/1.0 1')) && !start.endsWith(' 101')
