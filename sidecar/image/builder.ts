@@ -14,7 +14,6 @@ export interface Order {
   readonly bases: readonly Base[]
   /** A file with the roots of a network that has its own. */
   readonly ca?: string | undefined
-  readonly fresh: boolean
 }
 
 export interface Builder {
@@ -63,20 +62,23 @@ function install(): string {
   return works('buildah') ? 'buildah' : ''
 }
 
-function argsOf({ args, epoch, ca, fresh, name }: Order): string[] {
+function argsOf({ args, epoch, ca, name }: Order): string[] {
   return [
     ...Object.entries({ ...args, SOURCE_DATE_EPOCH: epoch }).flatMap(([key, value]) => ['--build-arg', `${key}=${value}`]),
     ...(ca === undefined ? [] : ['--secret', `id=ca,src=${ca}`]),
-    ...(fresh ? ['--no-cache'] : []),
     '-t',
     name,
   ]
 }
 
-/** Storage of its own, so that neither the images of the user nor their settings come into play. */
+/** Storage for this one build, so that neither the images of the user nor those of a build beside it come into play, and nothing piles up. */
 function ownStorage(storage: string): string[] {
   mkdirSync(storage, { recursive: true })
-  return ['--root', join(storage, 'layers'), '--runroot', join(storage, 'run'), '--storage-driver', overlays(storage) ? 'overlay' : 'vfs']
+  const places = ['--root', join(storage, 'layers'), '--runroot', join(storage, 'run')]
+  // Without the option it mounts the folder onto itself, and leaves it so.
+  return overlays(storage)
+    ? [...places, '--storage-driver', 'overlay', '--storage-opt', 'overlay.skip_mount_home=true']
+    : [...places, '--storage-driver', 'vfs']
 }
 
 /** Overlays cannot be stacked: in most containers they are refused, and plain copies do as well, slower. */
@@ -96,7 +98,9 @@ const likeBuildah = (order: Order): string[] => [
   '--isolation',
   'chroot',
   '--pull=missing',
+  // What changes seldom stays a layer of its own, but nothing is taken from an earlier build: its labels and times would come with it.
   '--layers',
+  '--no-cache',
   '--timestamp',
   order.epoch,
   '--identity-label=false',
@@ -109,10 +113,7 @@ function buildah(storage: string): Builder {
   return {
     name: 'buildah',
     build: (order) => {
-      for (const { name, archive } of order.bases) {
-        if (said('buildah', [...own, 'inspect', '--type', 'image', name]) === null)
-          run('buildah', [...own, 'pull', '-q', `docker-archive:${archive}`])
-      }
+      for (const { archive } of order.bases) run('buildah', [...own, 'pull', '-q', `docker-archive:${archive}`])
       run('buildah', [...own, ...likeBuildah(order)], { loud: true })
       rmSync(order.output, { force: true })
       run('buildah', [...own, 'push', '-q', order.name, `docker-archive:${order.output}:${order.name}`])
@@ -125,9 +126,7 @@ function podman(storage: string): Builder {
   return {
     name: 'podman',
     build: (order) => {
-      for (const { name, archive } of order.bases) {
-        if (said('podman', [...own, 'image', 'inspect', name]) === null) run('podman', [...own, 'load', '-q', '-i', archive])
-      }
+      for (const { archive } of order.bases) run('podman', [...own, 'load', '-q', '-i', archive])
       run('podman', [...own, ...likeBuildah(order)], { loud: true })
       rmSync(order.output, { force: true })
       run('podman', [...own, 'save', '--format', 'docker-archive', '-o', order.output, order.name])
@@ -142,7 +141,9 @@ function docker(): Builder {
       for (const { archive } of order.bases) run('docker', ['load', '-q', '-i', archive])
       rmSync(order.output, { force: true })
       const to = `type=docker,dest=${order.output},rewrite-timestamp=true`
-      run('docker', ['buildx', 'build', '--provenance=false', '--output', to, ...argsOf(order), order.context], { loud: true })
+      run('docker', ['buildx', 'build', '--no-cache', '--provenance=false', '--output', to, ...argsOf(order), order.context], {
+        loud: true,
+      })
       if (!existsSync(order.output)) throw new CannotBuild(`docker wrote no ${order.output}.`)
     },
   }
