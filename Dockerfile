@@ -7,9 +7,9 @@ FROM ${BUILD} AS build
 WORKDIR /build
 COPY . .
 # The secret is the CA certificate of a network that has its own; without one nothing is mounted.
-RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.npm \
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/var/cache/npm \
     if [ -e /run/secrets/ca ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi \
-    && npm ci --prefer-offline --no-audit --no-fund \
+    && npm ci --cache /var/cache/npm --prefer-offline --no-audit --no-fund \
     && node_modules/.bin/node sidecar/image/runtime.ts /image/runtime \
     && node_modules/.bin/node sidecar/image/program.ts /image/program \
     && rm -rf node_modules

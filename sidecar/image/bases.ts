@@ -15,6 +15,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { writeArchive } from './archive.ts'
+import { canInstall, updateLists } from './debian.ts'
 import { CannotBuild, run, said } from './said.ts'
 
 export interface Base {
@@ -58,9 +59,7 @@ export async function localBases(cache: string): Promise<Bases> {
       ...buildPackages,
       ...finalPackages.filter((name) => name !== 'ca-certificates'),
     ]
-    const listed = said('apt-get', ['-q', ...uris])
-    if (listed === null)
-      throw new CannotBuild('apt-get knows no packages for the base of the image. Run apt-get update, as root, and try again.')
+    const listed = listedBy(['-q', ...uris])
     const certificates = said('apt-cache', ['policy', 'ca-certificates']) ?? ''
     const key = createHash('sha256')
       .update(JSON.stringify([edition, filesOf(listed), certificates.match(/Candidate: .*/)?.[0], npm, process.version, process.arch]))
@@ -97,6 +96,17 @@ function forgetOld(cache: string): void {
     const file = join(cache, name)
     if (name.endsWith('.tar') && Date.now() - statSync(file).mtimeMs > 86_400_000) rmSync(file, { force: true })
   }
+}
+
+/** A fresh machine has no lists yet. */
+function listedBy(args: readonly string[]): string {
+  const listed = said('apt-get', args)
+  if (listed !== null) return listed
+  if (canInstall()) updateLists()
+  const again = said('apt-get', args)
+  if (again === null)
+    throw new CannotBuild('apt-get knows no packages for the base of the image. Run apt-get update, as root, and try again.')
+  return again
 }
 
 /** The file names that apt would fetch, which carry the versions. */

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Owner } from '../fixtures/providerExchange.ts'
-import { folder } from '../fixtures/mountedSecret.ts'
 
 export interface UnpackedImage {
   readonly rootfs: string
@@ -55,14 +55,16 @@ export function unpackedImage(): UnpackedImage {
  */
 export function container(t: Owner, { user, memoryMiB = 160, env = {}, mounts = {} }: ContainerOptions = {}): Container {
   const image = unpackedImage()
-  const work = folder(t)
+  const work = mkdtempSync(join(tmpdir(), 'outrider-container-'))
   const id = `outrider-test-${randomBytes(6).toString('hex')}`
   const runc = (...args: readonly string[]): Result => {
     const { status, stdout, stderr } = spawnSync('runc', ['--root', join(work, 'state'), ...args], { encoding: 'utf8', timeout: 30_000 })
     return { code: status, stdout, stderr }
   }
+  // In this order: what runc has to undo, cgroups among it, it knows from its files.
   t.after(() => {
     runc('delete', '--force', id)
+    rmSync(work, { recursive: true, force: true })
   })
   const state = (): { readonly pid: number } => JSON.parse(runc('state', id).stdout) as { pid: number }
   return {

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readArchive } from '../../sidecar/image/archive.ts'
+import { installPackages } from '../../sidecar/image/debian.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -18,13 +19,11 @@ function obstacle(): string | undefined {
     return 'The tests of the image need root, for containers, cgroups and a network of their own: sudo npm run test:image'
   const missing = Object.keys(needs).filter((command) => !isHere(command))
   if (missing.length === 0) return undefined
-  const packages = missing.map((command) => needs[command] ?? command)
-  const words = `The tests of the image need ${missing.join(', ')}: apt-get install ${packages.join(' ')}`
-  if (!isHere('apt-get')) return words
-  console.log(`Installing what the tests of the image need: ${packages.join(' ')}`)
-  const install = ['DEBIAN_FRONTEND=noninteractive', 'apt-get', 'install', '-y', '-q', '--no-install-recommends', ...packages]
-  const { status } = spawnSync('env', install, { stdio: ['ignore', 'ignore', 'inherit'] })
-  return status === 0 ? undefined : words
+  installPackages(
+    missing.map((command) => needs[command] ?? command),
+    'A test of the image',
+  )
+  return undefined
 }
 
 function node(
@@ -69,11 +68,29 @@ function main(): number {
       ...process.argv.slice(2),
       'test/image/*.test.ts',
     ]
-    const ownNetwork = ['unshare', '--net', '--', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh']
-    return node(test, { before: ownNetwork, env: { OUTRIDER_IMAGE: folder } }) ? 0 : 1
+    // Killed at once with everything in it, and with nothing outside that it could reach.
+    const apart = [
+      'unshare',
+      '--net',
+      '--pid',
+      '--fork',
+      '--kill-child',
+      '--mount-proc',
+      '--',
+      'sh',
+      '-c',
+      'ip link set lo up && exec "$@"',
+      'sh',
+    ]
+    return node(test, { before: apart, env: { OUTRIDER_IMAGE: folder } }) ? 0 : 1
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-process.exitCode = main()
+try {
+  process.exitCode = main()
+} catch (err) {
+  console.error(err instanceof Error ? err.message : err)
+  process.exitCode = 1
+}
