@@ -41,12 +41,14 @@ const finalPackages = ['base-files', 'ca-certificates', 'libc6', 'libgcc-s1', 'l
 const licencePackage = (): readonly string[] => said('apt-cache', ['depends', 'libgcc-s1'])?.match(/gcc-[\d.]+-base/) ?? []
 
 /** To be raised with every change of what this file makes of the packages. */
-const edition = 2
+const edition = 3
 
 /** Makes both bases of the Dockerfile from Debian packages, npm and the Node that runs this; or takes those of the last time from `cache`. */
 export async function localBases(cache: string): Promise<Bases> {
   mkdirSync(cache, { recursive: true })
   const work = mkdtempSync(join(cache, 'work-'))
+  // The rights of what is made here go into the image, and must not be those of its builder's habits.
+  const before = process.umask(0o022)
   try {
     const apt = ['-o', 'Debug::NoLocking=1', '-o', `Dir::Cache::archives=${work}/debs`, '-o', 'APT::Sandbox::User=root']
     const withNeeds = ['-o', 'Dir::State::status=/dev/null', '--no-install-recommends', '-y']
@@ -86,6 +88,7 @@ export async function localBases(cache: string): Promise<Bases> {
     })
     return bases
   } finally {
+    process.umask(before)
     rmSync(work, { recursive: true, force: true })
   }
 }

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { bundle } from './bundle.ts'
 import { carriedPackages, sbom } from './sbom.ts'
@@ -18,7 +18,8 @@ export async function program(folder: string): Promise<void> {
       .map(([path]) => licenceOf(path))
       .join('\n'),
   )
-  copyFileSync(join(root, 'LICENSE'), join(library, 'LICENSE'))
+  // Written anew, not copied: the rights of a file in a checkout are those of its owner's habits.
+  writeFileSync(join(library, 'LICENSE'), readFileSync(join(root, 'LICENSE')))
 }
 
 /** A bundle holds the code of others, whose terms ask for their words to be carried along. */
@@ -31,5 +32,6 @@ function licenceOf(path: string): string {
 if (import.meta.main) {
   const [folder] = process.argv.slice(2)
   if (folder === undefined) throw new Error('say where to: program.ts FOLDER')
+  process.umask(0o022)
   await program(resolve(folder))
 }

@@ -55,5 +55,6 @@ function copyLibrary(name: string, folder: string): void {
 if (import.meta.main) {
   const [folder] = process.argv.slice(2)
   if (folder === undefined) throw new Error('say where to: runtime.ts FOLDER')
+  process.umask(0o022)
   runtime(resolve(folder))
 }
