@@ -1,18 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { bundle } from '../bundle.ts'
+import { bundle } from '../../../sidecar/image/bundle.ts'
+import { nodeFlags } from '../../../sidecar/image/nodeFlags.ts'
 import { upstreamKey } from '../upstream/wire.ts'
 import { available, type Peer, type Situation } from './peer.ts'
 
 const outdir = join(import.meta.dirname, '../../../.bench/dist')
-
-/**
- * How Node is to be started in a pod. A young generation of 8 MiB keeps a busy sidecar at 120 instead of 130 MiB and costs no processor time;
- * one of 4 saves no more than 6 MiB and costs 4 %. One thread clears it: helpers that wake each other cost 2 to 5 % more than they save where
- * the sidecar has a core or less. Without SIGUSR1 nobody in the pod can open an inspector on the loopback they all share.
- */
-export const nodeFlags = ['--max-semi-space-size=8', '--no-parallel-scavenge', '--disable-sigusr1']
 
 /** Ours, as the image carries it: the bundle, with nothing switched off. */
 export const outrider: Peer = {
