@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
-import { bundle } from './bench/bundle.ts'
+import { bundle } from '../sidecar/image/bundle.ts'
 import { chat, provider, testCertificates } from './fixtures/provider.ts'
 import { runOutrider } from './fixtures/runOutrider.ts'
 

@@ -1,5 +1,5 @@
 import { readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
 const root = join(import.meta.dirname, '../..')
@@ -56,4 +56,4 @@ function namesIn(folder: string): string[] {
   }
 }
 
-if (import.meta.main) await bundle(join(root, 'dist'))
+if (import.meta.main) await bundle(resolve(process.argv[2] ?? join(root, 'dist')))

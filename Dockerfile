@@ -1,0 +1,35 @@
+# Both bases are arguments. `npm run image` makes them from packages where no registry can be reached; these are for everybody else.
+# The first needs npm, sh and strip; the second glibc, libstdc++ and CA certificates, and should have nothing more.
+ARG BUILD=docker.io/library/node:26-bookworm
+ARG BASE=gcr.io/distroless/cc-debian12:nonroot
+
+FROM ${BUILD} AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+COPY sidecar/linkNode26.mjs sidecar/
+# The secret is the CA certificate of a network that has its own; without one nothing is mounted.
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.npm \
+    if [ -e /run/secrets/ca ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi; npm ci
+COPY sidecar/image/runtime.ts sidecar/image/nodeFlags.ts sidecar/image/
+RUN node_modules/.bin/node sidecar/image/runtime.ts /image/runtime
+COPY tsconfig.json LICENSE ./
+COPY sidecar sidecar
+RUN node_modules/.bin/node sidecar/image/program.ts /image/program
+
+FROM ${BASE}
+# What changes with Node only, then what changes with every commit: the first is 40 MB, the second one.
+COPY --from=build /image/runtime/ /
+COPY --from=build /image/program/ /
+ARG VERSION=0
+ARG REVISION=
+ARG CREATED=
+LABEL org.opencontainers.image.title="outrider" \
+      org.opencontainers.image.description="The sidecar for pods that talk to an LLM" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
+ENV PATH=/usr/bin
+# A number, so that runAsNonRoot can be checked; any other will do as well, for everybody may read all of it and nothing is written.
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/outrider"]
