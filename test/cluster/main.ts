@@ -4,12 +4,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { down } from './machine/down.ts'
 import { loadImage } from './machine/images.ts'
+import { kubectlEnv } from './machine/kubectl.ts'
 import { entering } from './machine/node.ts'
 import { type Place, placeOf } from './machine/place.ts'
 import { stateOf } from './machine/state.ts'
-import { kubectlEnv, up } from './machine/up.ts'
+import { up } from './machine/up.ts'
 
-const usage = `npm run cluster -- up [--nodes N]   starts it, in place of the one that runs; builds what it needs at the first time
+const usage = `npm run cluster -- up [--nodes N] [--kubernetes 1.33]
+                                    starts it, in place of the one that runs; builds what it needs at the first time
 npm run cluster down                ends it, without a trace
 npm run cluster kubectl …           kubectl as its admin; put -- before the first option
 npm run cluster shell               a shell in its network, with kubectl on the PATH: curl reaches Services and pods
@@ -21,10 +23,10 @@ const name = process.env['CLUSTER'] ?? 'default'
 
 const commands: Readonly<Record<string, () => Promise<number>>> = {
   up: async () => {
-    const { values } = parseArgs({ args: rest, options: { nodes: { type: 'string', default: '2' } } })
+    const { values } = parseArgs({ args: rest, options: { nodes: { type: 'string', default: '2' }, kubernetes: { type: 'string' } } })
     const nodes = Number(values.nodes)
     if (!(nodes >= 1 && nodes <= 9)) throw new Error(`--nodes is a number from 1 to 9, not ${values.nodes}`)
-    const { kubernetes } = await up(placeOf(name, nodes), 'until down')
+    const { kubernetes } = await up(placeOf(name, nodes), 'until down', values.kubernetes)
     console.log(`Kubernetes ${kubernetes} is up. Now: npm run cluster kubectl get pods -- -A`)
     return 0
   },

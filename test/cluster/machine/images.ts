@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { archive } from './archive.ts'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { writeArchive } from '../../../sidecar/image/archive.ts'
 import { keptAt } from './cache.ts'
 import type { Place } from './place.ts'
 import { run } from './run.ts'
@@ -8,14 +8,15 @@ import { pauseImage } from './settings.ts'
 import type { State } from './state.ts'
 import { until } from './until.ts'
 
+export const architecture = process.arch === 'x64' ? 'amd64' : process.arch
+
 const startingMs = 60_000
 
 /** The image of the first process of every pod, which the cluster's other programs borrow. */
 export async function pauseArchive(programs: string): Promise<string> {
   const file = `${keptAt('pause', [programs])}.tar`
-  mkdirSync(dirname(file), { recursive: true })
-  const config = { Entrypoint: ['/pause'], User: '65532:65532' }
-  if (!existsSync(file)) await archive({ name: pauseImage, layers: [join(programs, 'image')], config }, file)
+  const config = { architecture, env: [], user: '65532:65532', entrypoint: ['/pause'] }
+  if (!existsSync(file)) await writeArchive(join(programs, 'image'), file, pauseImage, config)
   return file
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { kept, keptAt } from './cache.ts'
 import { run } from './run.ts'
@@ -36,24 +36,25 @@ export async function installMissing(wanted: readonly Tool[] = tools): Promise<v
 }
 
 /** The files of Debian packages in a folder of their own: nothing is installed and no service started. */
-export async function unpacked(name: string, packages: readonly string[], withDependencies = false): Promise<string> {
-  return kept(keptAt(name, [...packages, String(withDependencies)]), async (folder) => {
-    const archives = join(folder, '.debs')
-    mkdirSync(archives)
-    await freshly(async () => {
-      const all = withDependencies ? await dependencies(packages) : packages
-      await run('apt-get', ['download', '-q', ...all], { cwd: archives })
-    })
-    for (const archive of readdirSync(archives)) await run('dpkg-deb', ['-x', join(archives, archive), folder])
-    await run('rm', ['-r', archives])
+export async function unpacked(name: string, packages: readonly string[], needs: 'alone' | 'with what they need'): Promise<string> {
+  return kept(keptAt(name, [needs, ...packages]), async (folder) => {
+    const archives = join(folder, '.archives')
+    mkdirSync(join(archives, 'partial'), { recursive: true })
+    await freshly(() =>
+      needs === 'alone' ? run('apt-get', ['download', '-q', ...packages], { cwd: archives }) : fetchAll(archives, packages),
+    )
+    for (const archive of readdirSync(archives).filter((file) => file.endsWith('.deb'))) {
+      await run('dpkg-deb', ['-x', join(archives, archive), folder])
+    }
+    rmSync(archives, { recursive: true })
   })
 }
 
-async function dependencies(packages: readonly string[]): Promise<readonly string[]> {
-  const not = ['recommends', 'suggests', 'conflicts', 'breaks', 'replaces', 'enhances'].map((kind) => `--no-${kind}`)
-  const said = await run('apt-cache', ['depends', '--recurse', ...not, ...packages])
-  // Names in angle brackets are no packages, and what is indented is told again without.
-  return [...new Set(said.split('\n').filter((line) => /^[a-z0-9]/.test(line)))].filter((name) => !name.includes(':'))
+/** As if nothing were installed yet. */
+async function fetchAll(archives: string, packages: readonly string[]): Promise<void> {
+  const elsewhere = ['Dir::State::status=/dev/null', `Dir::Cache::archives=${archives}`, 'Debug::NoLocking=1', 'APT::Sandbox::User=root']
+  const options = elsewhere.flatMap((option) => ['-o', option])
+  await run('apt-get', ['install', '-y', '-q', '--download-only', '--no-install-recommends', ...options, ...packages])
 }
 
 /** A list of packages that is old or absent is fetched anew, once. */

@@ -1,71 +1,91 @@
-import { mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { kept, keptAt } from './cache.ts'
-import { go } from './go.ts'
-import { run } from './run.ts'
+import { compile } from './compile.ts'
 
 const source = join(import.meta.dirname, '../kube')
 
-// -trimpath is part of what the compiler's cache goes by, so it is the same everywhere.
-const flags = '-mod=readonly -trimpath -buildvcs=false'
-const tags = 'no_btrfs,no_devmapper,no_zfs'
-const links = [
-  'etcd',
-  'kube-apiserver',
-  'kube-controller-manager',
-  'kube-scheduler',
-  'kubelet',
-  'kube-proxy',
-  'kubectl',
-  'coredns',
-  'metrics-server',
-  'containerd',
-  'ctr',
-]
-
-// A cold build takes some 15 minutes on two free cores, and builds are often the last to get a core.
-const longestBuildMs = 60 * 60_000
+// What an older Kubernetes has of its own.
+const kubernetesLinks = ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'kubectl']
+const otherLinks = ['etcd', 'coredns', 'metrics-server', 'containerd', 'ctr']
+const shim = 'containerd-shim-runc-v2'
+const pause = 'image/pause'
 
 export type Programs = { readonly folder: string; readonly kubernetes: string }
 
-/** The programs of the cluster, built from the Go module proxy where this machine has not built them from the same sources before. */
-export async function programs(): Promise<Programs> {
-  const files = ['go.mod', 'go.sum', 'main.go', 'coredns.go', 'pause/main.go'].map((file) => readFileSync(join(source, file)))
-  const kubernetes = /^\tk8s\.io\/kubernetes v(\S+)$/m.exec(String(files[0]))?.[1] ?? ''
-  const folder = await kept(keptAt(`kube-${kubernetes}`, [flags, tags, ...links, ...files]), (into) => build(into, kubernetes))
+/**
+ * The programs of the cluster, built from the Go module proxy where this machine has not built them from the same sources before: the newest
+ * Kubernetes, or the one with this minor version.
+ */
+export async function programs(minor?: string): Promise<Programs> {
+  const files = sourcesOf(source, ['main.go', 'coredns.go', 'pause/main.go'])
+  const kubernetes = kubernetesOf(files)
+  const folder = await kept(keptAt(`kube-${kubernetes}`, files), (into) => buildAll(into, kubernetes))
+  return minor === undefined || kubernetes.startsWith(`${minor}.`) ? { folder, kubernetes } : olderPrograms(minor, folder)
+}
+
+/** What is not Kubernetes itself stays the newest: only Kubernetes is skewed. */
+async function olderPrograms(minor: string, newest: string): Promise<Programs> {
+  const older = join(source, 'older')
+  const files = sourcesOf(older, ['main.go'])
+  const kubernetes = kubernetesOf(files)
+  if (!kubernetes.startsWith(`${minor}.`))
+    throw new Error(`There is no Kubernetes ${minor} here but ${kubernetes} and the newest: see test/cluster/kube/.`)
+  const folder = await kept(keptAt(`kube-${kubernetes}`, [newest, ...files]), async (into) => {
+    await timed(`Kubernetes ${kubernetes}`, () => compile({ source: older, kubernetes, package: '.', output: join(into, 'older') }))
+    mkdirSync(join(into, 'image'))
+    for (const file of ['kube', shim, pause]) linkSync(join(newest, file), join(into, file))
+    for (const link of kubernetesLinks) symlinkSync('older', join(into, link))
+    for (const link of otherLinks) symlinkSync('kube', join(into, link))
+  })
   return { folder, kubernetes }
 }
 
-async function build(folder: string, kubernetes: string): Promise<void> {
+// What is needed for some tests only, and built when they ask for it. All of it is on the client libraries of the same Kubernetes.
+const tools = {
+  // Debian's cannot discover what runs on Kubernetes. The other kinds of discovery bring the SDK of a cloud each.
+  prometheus: { package: 'github.com/prometheus/prometheus/cmd/prometheus', tags: 'remove_all_sd,enable_kubernetes_sd' },
+  helm3: { package: 'helm.sh/helm/v3/cmd/helm' },
+  helm4: { package: 'helm.sh/helm/v4/cmd/helm' },
+  kubeconform: { package: 'github.com/yannh/kubeconform/cmd/kubeconform' },
+}
+
+export type Tool = keyof typeof tools
+
+/** One of the tools, by its file. */
+export async function tool(name: Tool): Promise<string> {
+  const wanted: { readonly package: string; readonly tags?: string } = tools[name]
+  const files = sourcesOf(source, [])
+  const folder = await kept(keptAt(name, [JSON.stringify(wanted), ...files]), (into) =>
+    timed(name, () => compile({ source, kubernetes: kubernetesOf(files), output: join(into, name), ...wanted })),
+  )
+  return join(folder, name)
+}
+
+async function buildAll(folder: string, kubernetes: string): Promise<void> {
+  const common = { source, kubernetes, tags: 'no_btrfs,no_devmapper,no_zfs' }
+  await timed(`Kubernetes ${kubernetes}`, async () => {
+    await compile({ ...common, package: '.', output: join(folder, 'kube') })
+    await compile({ ...common, package: `github.com/containerd/containerd/v2/cmd/${shim}`, output: join(folder, shim) })
+    // It is all that is in the image of the pods' first process, which is made from this folder.
+    mkdirSync(join(folder, 'image'))
+    await compile({ ...common, package: './pause', output: join(folder, pause) })
+  })
+  for (const link of [...kubernetesLinks, ...otherLinks]) symlinkSync('kube', join(folder, link))
+}
+
+async function timed(what: string, build: () => Promise<void>): Promise<void> {
+  console.log(`building ${what}, once; the whole of Kubernetes takes some ten minutes`)
   const began = performance.now()
-  console.log(`building Kubernetes ${kubernetes}: some 15 minutes, once`)
-  const compiler = await go()
-  const env = { CGO_ENABLED: '0', GOFLAGS: flags, GOTOOLCHAIN: 'auto' }
-  const make = (output: string, packages: readonly string[], ...more: readonly string[]) =>
-    run('nice', ['-n', '10', compiler, 'build', ...parallel(), '-ldflags', stamps(kubernetes), ...more, '-o', output, ...packages], {
-      cwd: source,
-      env,
-      boundMs: longestBuildMs,
-    })
-  await make(join(folder, 'kube'), ['.'], '-tags', tags)
-  await make(`${folder}/`, ['github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2'], '-tags', tags)
-  // It is all that is in the image of the pods' first process, which is made from this folder.
-  mkdirSync(join(folder, 'image'))
-  await make(join(folder, 'image/pause'), ['./pause'])
-  for (const link of links) symlinkSync('kube', join(folder, link))
-  console.log(`built ${readdirSync(folder).length} programs in ${Math.round((performance.now() - began) / 1_000)} s`)
+  await build()
+  console.log(`built in ${Math.round((performance.now() - began) / 1_000)} s`)
 }
 
-/** OUTRIDER_BUILD_JOBS holds the build back on a machine that others use as well. */
-function parallel(): readonly string[] {
-  const jobs = process.env['OUTRIDER_BUILD_JOBS']
-  return jobs === undefined ? [] : ['-p', jobs]
+function sourcesOf(folder: string, names: readonly string[]): readonly [string, ...string[]] {
+  const read = (name: string): string => readFileSync(join(folder, name), 'utf8')
+  return [read('go.mod'), read('go.sum'), ...names.map(read)]
 }
 
-/** Without these the API server calls itself v0.0.0, and Helm refuses every chart that asks for a version. */
-function stamps(kubernetes: string): string {
-  const [major, minor] = kubernetes.split('.')
-  const facts = { gitVersion: `v${kubernetes}`, gitMajor: major, gitMinor: minor, gitTreeState: 'clean', buildDate: '2026-01-01T00:00:00Z' }
-  const packages = ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version']
-  return ['-s -w', ...packages.flatMap((name) => Object.entries(facts).map(([fact, value]) => `-X ${name}.${fact}=${value}`))].join(' ')
+function kubernetesOf([goMod]: readonly [string, ...string[]]): string {
+  return /^\tk8s\.io\/kubernetes v(\S+)$/m.exec(goMod)?.[1] ?? ''
 }

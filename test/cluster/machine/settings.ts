@@ -95,6 +95,8 @@ function kubeProxy({ folder }: Place, { name }: Node): object {
     clientConnection: { kubeconfig: join(folder, 'pki/proxy.yaml') },
     mode: 'nftables',
     clusterCIDR: podRange,
+    // Tests are full of Services that have just been made.
+    nftables: { minSyncPeriod: '100ms' },
     hostnameOverride: name,
     // These are the machine's, not ours to set.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: '0s', tcpCloseWaitTimeout: '0s' },

@@ -5,13 +5,13 @@ import { certificates } from './certificates.ts'
 import { apiServer, controllers, etcd, kubelet, type Program } from './controlPlane.ts'
 import { down } from './down.ts'
 import { loadImage, pauseArchive } from './images.ts'
+import { kubectlIn } from './kubectl.ts'
 import { joinNodes } from './network.ts'
 import { detached, entering, type Life, startNode } from './node.ts'
 import { installMissing } from './packages.ts'
 import { dnsService, type Node, type Place } from './place.ts'
 import type { Process } from './process.ts'
 import { programs } from './programs.ts'
-import { run } from './run.ts'
 import { pauseImage, writeSettings } from './settings.ts'
 import { type State, writeState } from './state.ts'
 import { until } from './until.ts'
@@ -19,9 +19,9 @@ import { until } from './until.ts'
 const startingMs = 120_000
 
 /** Starts a cluster, in place of the one that may still be there, and returns when its nodes are Ready and names resolve. */
-export async function up(place: Place, life: Life): Promise<State> {
+export async function up(place: Place, life: Life, minor?: string): Promise<State> {
   await installMissing()
-  const { folder: built, kubernetes } = await programs()
+  const { folder: built, kubernetes } = await programs(minor)
   const pause = await pauseArchive(built)
   const say = clock()
   await down(place)
@@ -41,7 +41,7 @@ export async function up(place: Place, life: Life): Promise<State> {
   say('namespaces and certificates')
   start(0, apiServer(place))
   const loaded = loadImage(place, state, pause)
-  const kubectl = (args: readonly string[], input?: string) => runKubectl(place, state, args, input)
+  const kubectl = (args: readonly string[], input?: string) => kubectlIn(place, state, args, input)
   await until('the API server is ready', () => kubectl(['get', '--raw', '/readyz']).catch(() => undefined), startingMs)
   say('API server ready')
   for (const program of controllers(place)) start(0, program)
@@ -58,17 +58,6 @@ export async function up(place: Place, life: Life): Promise<State> {
   await kubectl(['wait', '--for=condition=Available', '--timeout=90s', '-n', 'kube-system', 'deployment/coredns'])
   say('cluster DNS available')
   return state
-}
-
-/** kubectl as the cluster's admin, in the cluster's network. */
-export function runKubectl(place: Place, state: State, args: readonly string[], input?: string): Promise<string> {
-  const options = { env: kubectlEnv(place), ...(input === undefined ? {} : { input }) }
-  return run('nsenter', [...entering(state.nodes[0], 'network'), join(state.programs, 'kubectl'), ...args], options)
-}
-
-export function kubectlEnv(place: Place): Readonly<Record<string, string>> {
-  // What it has learnt of one cluster's API is not to be believed of the next.
-  return { KUBECONFIG: place.adminConfig, KUBECACHEDIR: join(place.folder, 'kubectl') }
 }
 
 async function startNodes({ nodes: [first, ...others] }: Place, life: Life): Promise<[Process, ...Process[]]> {
