@@ -45,7 +45,12 @@ export interface ImageArchive {
   /** The SHA-256 of the configuration, which names every layer by its content: what docker and containerd call the image id. */
   readonly id: string
   readonly config: {
-    readonly config: { readonly Env?: readonly string[]; readonly Entrypoint?: readonly string[]; readonly User?: string }
+    readonly config: {
+      readonly Env?: readonly string[]
+      readonly Entrypoint?: readonly string[]
+      readonly User?: string
+      readonly Labels?: Readonly<Record<string, string>>
+    }
     readonly [key: string]: unknown
   }
   /** Tar files, the lowest first. */

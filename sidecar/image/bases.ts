@@ -3,16 +3,19 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { writeArchive } from './archive.ts'
+import { canInstall, updateLists } from './debian.ts'
 import { CannotBuild, run, said } from './said.ts'
 
 export interface Base {
@@ -32,11 +35,13 @@ const npm = {
 }
 
 const buildPackages = ['busybox-static', 'binutils', 'libstdc++6', 'libatomic1']
-/** With what they need, which apt is not asked for: ca-certificates would bring Perl. */
+/** By name, without what apt thinks they need: ca-certificates would bring Perl. */
 const finalPackages = ['base-files', 'ca-certificates', 'libc6', 'libgcc-s1', 'libstdc++6']
+/** Holds the licence of the last two; its name has a version in it. */
+const licencePackage = (): readonly string[] => said('apt-cache', ['depends', 'libgcc-s1'])?.match(/gcc-[\d.]+-base/) ?? []
 
 /** To be raised with every change of what this file makes of the packages. */
-const edition = 1
+const edition = 2
 
 /** Makes both bases of the Dockerfile from Debian packages, npm and the Node that runs this; or takes those of the last time from `cache`. */
 export async function localBases(cache: string): Promise<Bases> {
@@ -54,9 +59,7 @@ export async function localBases(cache: string): Promise<Bases> {
       ...buildPackages,
       ...finalPackages.filter((name) => name !== 'ca-certificates'),
     ]
-    const listed = said('apt-get', ['-q', ...uris])
-    if (listed === null)
-      throw new CannotBuild('apt-get knows no packages for the base of the image. Run apt-get update, as root, and try again.')
+    const listed = listedBy(['-q', ...uris])
     const certificates = said('apt-cache', ['policy', 'ca-certificates']) ?? ''
     const key = createHash('sha256')
       .update(JSON.stringify([edition, filesOf(listed), certificates.match(/Candidate: .*/)?.[0], npm, process.version, process.arch]))
@@ -65,11 +68,11 @@ export async function localBases(cache: string): Promise<Bases> {
     const base = (kind: string): Base => ({ name: `localhost/outrider-${kind}:${key}`, archive: join(cache, `${kind}-${key}.tar`) })
     const bases: Bases = { build: base('build'), final: base('base') }
     if (existsSync(bases.build.archive) && existsSync(bases.final.archive)) return bases
-    for (const name of readdirSync(cache)) if (/^(build|base)-.*\.tar$/.test(name)) rmSync(join(cache, name))
+    forgetOld(cache)
     run('apt-get', ['-q', ...apt, ...withNeeds, '--download-only', 'install', ...buildPackages])
     const buildDebs = debsIn(join(work, 'debs'))
     mkdirSync(join(work, 'final'))
-    run('apt-get', ['-q', ...apt, 'download', ...finalPackages], { cwd: join(work, 'final') })
+    run('apt-get', ['-q', ...apt, 'download', ...finalPackages, ...licencePackage()], { cwd: join(work, 'final') })
     const architecture = said('dpkg', ['--print-architecture']) ?? 'amd64'
     await writeArchive(buildRoot(work, buildDebs), bases.build.archive, bases.build.name, {
       architecture,
@@ -85,6 +88,25 @@ export async function localBases(cache: string): Promise<Bases> {
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** Bases of other versions; not those that a build beside this one may be about to read. */
+function forgetOld(cache: string): void {
+  for (const name of readdirSync(cache)) {
+    const file = join(cache, name)
+    if (name.endsWith('.tar') && Date.now() - statSync(file).mtimeMs > 86_400_000) rmSync(file, { force: true })
+  }
+}
+
+/** A fresh machine has no lists yet. */
+function listedBy(args: readonly string[]): string {
+  const listed = said('apt-get', args)
+  if (listed !== null) return listed
+  if (canInstall()) updateLists()
+  const again = said('apt-get', args)
+  if (again === null)
+    throw new CannotBuild('apt-get knows no packages for the base of the image. Run apt-get update, as root, and try again.')
+  return again
 }
 
 /** The file names that apt would fetch, which carry the versions. */
@@ -170,17 +192,28 @@ function finalRoot(work: string, debs: readonly string[]): string {
 
 /** Leaves the libraries, what names the system, and whose each file is. */
 function forget(root: string): void {
-  const documents = join(root, 'usr/share/doc')
-  for (const name of readdirSync(documents, { recursive: true, encoding: 'utf8' }))
-    if (/\.gz$|\/(README|NEWS|TODO)[^/]*$/.test(name)) rmSync(join(documents, name), { recursive: true, force: true })
-  const keep = { 'usr/share': ['doc'], usr: ['lib', 'lib64', 'share', 'bin', 'sbin'], etc: ['ssl', 'os-release', 'debian_version'] }
-  for (const [folder, names] of Object.entries(keep))
+  const keep: Readonly<Record<string, readonly string[]>> = {
+    '': ['bin', 'dev', 'etc', 'lib', 'lib64', 'proc', 'run', 'sbin', 'sys', 'tmp', 'usr', 'var'],
+    etc: ['debian_version', 'os-release', 'ssl'],
+    usr: ['bin', 'lib', 'lib64', 'sbin', 'share'],
+    'usr/bin': [],
+    'usr/sbin': [],
+    'usr/share': ['doc'],
+    var: ['lib'],
+  }
+  for (const [folder, names] of Object.entries(keep)) {
     for (const name of readdirSync(join(root, folder))) if (!names.includes(name)) rmSync(join(root, folder, name), { recursive: true })
-  for (const folder of ['usr/bin', 'usr/sbin']) for (const name of readdirSync(join(root, folder))) rmSync(join(root, folder, name))
-  for (const name of readdirSync(join(root, 'usr/lib'), { recursive: true, encoding: 'utf8' }))
-    // Tables for the character sets of the past, and what starts a system.
-    if (/(^|\/)(gconv|audit)$|^(systemd|valgrind|tmpfiles\.d)$/.test(name))
-      rmSync(join(root, 'usr/lib', name), { recursive: true, force: true })
+  }
+  const documents = join(root, 'usr/share/doc')
+  for (const name of readdirSync(documents)) {
+    const document = join(documents, name)
+    if (!lstatSync(document).isDirectory()) continue
+    for (const file of readdirSync(document)) if (file !== 'copyright') rmSync(join(document, file), { recursive: true })
+  }
+  for (const name of readdirSync(join(root, 'usr/lib'), { recursive: true, encoding: 'utf8' })) {
+    // Tables for the character sets of the past, and what watches a program at work.
+    if (/(^|\/)(gconv|audit)$/.test(name)) rmSync(join(root, 'usr/lib', name), { recursive: true, force: true })
+  }
 }
 
 function writePeople(root: string): void {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import tls from 'node:tls'
@@ -11,11 +11,11 @@ import { version } from '../version.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-export const usage = `npm run image -- [--output FILE] [--name NAME] [--bases local|public] [--builder buildah|podman|docker] [--cache FOLDER] [--fresh]
+export const usage = `npm run image -- [--output FILE] [--name NAME] [--bases local|public] [--builder buildah|podman|docker] [--cache FOLDER]
 
 Builds the image of this commit and writes it to FILE (dist/image.tar), in the form that docker load, podman load and ctr images import read,
 under NAME (localhost/outrider:${version}). --bases local makes both bases of the Dockerfile from Debian packages and is the default where apt-get
-is; public takes those that the Dockerfile names. --fresh forgets what was kept of earlier builds.`
+is; public takes those that the Dockerfile names.`
 
 export interface Built {
   readonly id: string
@@ -30,19 +30,17 @@ export interface Wishes {
   readonly cache: string
   readonly bases?: string | undefined
   readonly builder?: string | undefined
-  readonly fresh: boolean
 }
 
 /** Builds the image of this working tree; its times are those of the commit, so that the same files make the same image. */
-export async function buildImage({ output, name, cache, fresh, ...wishes }: Wishes): Promise<Built> {
+export async function buildImage({ output, name, cache, ...wishes }: Wishes): Promise<Built> {
   const bases = wishes.bases ?? (said('apt-get', ['--version']) === null ? 'public' : 'local')
   if (bases !== 'local' && bases !== 'public') throw new CannotBuild(`--bases takes local or public, not "${bases}".`)
-  const builder = findBuilder(wishes.builder, join(cache, 'storage'))
-  const made = bases === 'local' ? await localBases(join(cache, 'bases')) : null
   mkdirSync(dirname(output), { recursive: true })
-  mkdirSync(cache, { recursive: true })
-  const work = mkdtempSync(join(cache, 'image-'))
+  const work = workFolder(cache)
   try {
+    const builder = findBuilder(wishes.builder, work)
+    const made = bases === 'local' ? await localBases(join(cache, 'bases')) : null
     const { epoch, revision } = commit()
     builder.build({
       name,
@@ -57,13 +55,22 @@ export async function buildImage({ output, name, cache, fresh, ...wishes }: Wish
       },
       bases: made === null ? [] : [made.build, made.final],
       ca: ownRoots(work),
-      fresh,
     })
     const archive = readArchive(output, work)
     return { id: archive.id, name, compressedMiB: (await compressedBytes(archive)) / 2 ** 20, builder: builder.name }
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
+}
+
+/** A folder for one build. Builds may run side by side; those that were killed left theirs behind. */
+function workFolder(cache: string): string {
+  mkdirSync(cache, { recursive: true })
+  for (const name of readdirSync(cache)) {
+    const pid = Number(/^build-(\d+)-/.exec(name)?.[1])
+    if (pid > 0 && !existsSync(`/proc/${pid}`)) rmSync(join(cache, name), { recursive: true, force: true })
+  }
+  return mkdtempSync(join(cache, `build-${process.pid}-`))
 }
 
 /** What git says of this tree; a tree without git has neither. */
@@ -91,7 +98,6 @@ async function main(): Promise<void> {
       cache: { type: 'string', default: join(homedir(), '.cache/outrider/image') },
       bases: { type: 'string' },
       builder: { type: 'string' },
-      fresh: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   })

@@ -1,8 +1,8 @@
-import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { nodeFlags } from './nodeFlags.ts'
+import { run } from './said.ts'
 
 /** Where the program lies, seen from the folder of the executable. */
 const program = '../lib/outrider/main.cjs'
@@ -19,15 +19,15 @@ export function runtime(folder: string): void {
     copyFileSync(process.execPath, node)
     // Symbols are a fifth of it, and Node's own stack traces do without.
     run('strip', ['--strip-all', node])
-    const launch = join(work, 'launch.cjs')
-    writeFileSync(launch, `require('node:module').createRequire(process.execPath)(${JSON.stringify(program)})\n`)
+    writeFileSync(join(work, 'launch.cjs'), `require('node:module').createRequire(process.execPath)(${JSON.stringify(program)})\n`)
     const output = join(folder, 'usr/bin/outrider')
     const sealed = join(work, 'sealed.json')
     mkdirSync(dirname(output), { recursive: true })
     writeFileSync(
       sealed,
       JSON.stringify({
-        main: launch,
+        // Seen from the folder below: this name becomes part of the executable, and that of the folder is another each time.
+        main: 'launch.cjs',
         executable: node,
         output,
         execArgv: nodeFlags,
@@ -35,7 +35,7 @@ export function runtime(folder: string): void {
         disableExperimentalSEAWarning: true,
       }),
     )
-    run(process.execPath, ['--build-sea', sealed])
+    run(process.execPath, ['--build-sea', sealed], { cwd: work })
     copyLibrary('libatomic.so', folder)
   } finally {
     rmSync(work, { recursive: true, force: true })
@@ -50,11 +50,6 @@ function copyLibrary(name: string, folder: string): void {
   const to = join(folder, 'usr', file.replace(/^\/usr\//, '/'))
   mkdirSync(dirname(to), { recursive: true })
   copyFileSync(file, to)
-}
-
-function run(command: string, args: readonly string[]): void {
-  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] })
-  if (status !== 0) throw new Error(`${command} failed: ${error?.message ?? `exit code ${status}`}`)
 }
 
 if (import.meta.main) {

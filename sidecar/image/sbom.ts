@@ -21,13 +21,9 @@ const runtimeOf = (arch: string): string => `node-linux-${arch}`
  * number is in it, so that two builds of one commit agree; and it does not depend on the npm that is at hand.
  */
 export function sbom(lock: unknown, arch: string = process.arch): object {
-  const { packages } = lock as Lock
-  const self = packages['']
+  const self = (lock as Lock).packages['']
   if (self === undefined) throw new Error('package-lock.json has no entry for the project itself')
-  const carried = Object.entries(packages)
-    .filter(([path, { dev, devOptional, optional }]) => path !== '' && dev !== true && devOptional !== true && optional !== true)
-    .concat(Object.entries(packages).filter(([path]) => nameOf(path) === runtimeOf(arch)))
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  const carried = carriedPackages(lock, arch)
   const refs = new Map(carried.map(([path, locked]) => [path, purl(path, locked)]))
   const dependsOn = (path: string, { dependencies = {}, optionalDependencies = {} }: Locked): string[] => {
     const found = Object.keys({ ...dependencies, ...optionalDependencies }).map((name) => resolved(path, name, refs))
@@ -59,6 +55,16 @@ export function sbom(lock: unknown, arch: string = process.arch): object {
       ...[...unique].map(([bomRef, [path, locked]]) => ({ ref: bomRef, dependsOn: dependsOn(path, locked) })),
     ],
   }
+}
+
+/** By their place: what the program needs to run, and Node for this kind of machine. */
+export function carriedPackages(lock: unknown, arch: string = process.arch): (readonly [path: string, locked: Locked])[] {
+  return Object.entries((lock as Lock).packages)
+    .filter(([path, { dev, devOptional, optional }]) => {
+      const isNeeded = path !== '' && dev !== true && devOptional !== true && optional !== true
+      return isNeeded || nameOf(path) === runtimeOf(arch)
+    })
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
 }
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
