@@ -10,6 +10,7 @@ import { cacheFolder } from './machine/cache.ts'
 import { down } from './machine/down.ts'
 import { loadImage } from './machine/images.ts'
 import { entering } from './machine/node.ts'
+import { obstacle } from './machine/obstacle.ts'
 import { installMissing } from './machine/packages.ts'
 import { placeOf } from './machine/place.ts'
 import { programs, tool } from './machine/programs.ts'
@@ -28,6 +29,8 @@ const { values, positionals } = parseArgs({
 })
 
 async function main(): Promise<void> {
+  const words = obstacle()
+  if (words !== undefined) throw new Error(words)
   const began = performance.now()
   const place = placeOf(name)
   const image = join(cacheFolder, 'outrider.tar')
@@ -35,7 +38,7 @@ async function main(): Promise<void> {
   mkdirSync(cacheFolder, { recursive: true })
   await installMissing()
   await programs(values.kubernetes)
-  await buildImage({ output: image, name: sidecarImage, cache: join(homedir(), '.cache/outrider/image'), fresh: false })
+  await buildImage({ output: image, name: sidecarImage, cache: join(homedir(), '.cache/outrider/image') })
   const app = await appArchive()
   // The tests have no way out of the cluster's network.
   await tool('prometheus')
