@@ -12,10 +12,11 @@ export async function startProvider(cluster: Cluster, namespace: Namespace, opti
   await namespace.apply(...provider(options))
   await namespace.waitFor('deployments', 'provider', isAvailable)
   const address = await namespace.waitFor('services', 'provider', ({ spec }) => spec.clusterIP)
-  await cluster.reachable(`http://${address}:8000/healthz`)
+  // Without an address of its own its name leads to the pods themselves, which a name server of the cluster tells.
+  if (address !== 'None') await cluster.reachable(`http://${address}:8000/healthz`)
 }
 
-type ProviderOptions = { readonly tokenMs?: number; readonly replicas?: number; readonly apart?: boolean }
+type ProviderOptions = { readonly tokenMs?: number; readonly replicas?: number; readonly apart?: boolean; readonly headless?: boolean }
 
 const onePerNode = {
   requiredDuringSchedulingIgnoredDuringExecution: [
@@ -24,7 +25,7 @@ const onePerNode = {
 }
 
 /** A fake provider behind a Service called provider, which takes two keys and says which of them it saw. */
-function provider({ tokenMs = 0, replicas = 1, apart = false }: ProviderOptions = {}): readonly object[] {
+function provider({ tokenMs = 0, replicas = 1, apart = false, headless = false }: ProviderOptions = {}): readonly object[] {
   const labels = { app: 'provider' }
   const env = { KEYS: 'first=sk-first,second=sk-second', TOKEN_MS: String(tokenMs) }
   const container = {
@@ -57,7 +58,7 @@ function provider({ tokenMs = 0, replicas = 1, apart = false }: ProviderOptions 
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 'provider' },
-      spec: { selector: labels, ports: [{ port: 8000 }] },
+      spec: { selector: labels, ports: [{ port: 8000 }], ...(headless && { clusterIP: 'None' }) },
     },
   ]
 }

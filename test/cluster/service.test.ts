@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { isAvailable, isReady } from './driver/conditions.ts'
 import { theCluster } from './driver/cluster.ts'
 import { startProvider } from './provider.ts'
@@ -7,9 +7,14 @@ import { app, pod, settings } from './pods.ts'
 
 const cluster = theCluster()
 
-test('no call fails while the pods behind the name of the upstream are replaced, twice', async (t) => {
+for (const headless of [false, true]) {
+  const name = headless ? 'a name that leads to the pods themselves' : 'the name of a Service'
+  test(`no call fails while the pods behind ${name} are replaced, twice`, (t) => replaced(t, headless))
+}
+
+async function replaced(t: TestContext, headless: boolean): Promise<void> {
   const namespace = await cluster.namespace(t)
-  await startProvider(cluster, namespace, { replicas: 2 })
+  await startProvider(cluster, namespace, { replicas: 2, headless })
   await namespace.apply(...settings())
   await namespace.apply(pod('caller', { containers: [app(['node', '/app/steady.cjs'])] }))
   const first = await providers()
@@ -41,4 +46,4 @@ test('no call fails while the pods behind the name of the upstream are replaced,
   async function answeredBy(names: readonly string[]): Promise<void> {
     await namespace.waitForLog('caller', 'app', new RegExp(`^answered by (${names.join('|')})$`))
   }
-})
+}
