@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { connect, type AddressInfo } from 'node:net'
 import { suite, test, type TestContext } from 'node:test'
 import { wheel } from '../../sidecar/proxy/clock.ts'
 import { connector, type Place } from '../../sidecar/proxy/upstream/connector.ts'
@@ -164,9 +165,9 @@ test('a name that leads nowhere is told as such', async (t) => {
 })
 
 /** Opens one connection and closes it again; `undefined` where it worked. */
-function dial(place: Place, known: Names): Promise<string | undefined> {
+function dial(place: Place, known: Names, timeoutMs = 5_000): Promise<string | undefined> {
   return new Promise((done) => {
-    connector({ place, names: known, clock: wheel(), timeoutMs: 5_000 }).dial((err, socket) => {
+    connector({ place, names: known, clock: wheel(), timeoutMs }).dial((err, socket) => {
       socket?.destroy()
       done(err?.kind)
     })
@@ -190,3 +191,54 @@ test('where a remembered address refuses, the name is asked for once more, and o
   assert.equal(await dial(place, known), undefined)
   assert.equal(server.asked.length, 2)
 })
+
+/** A port that is open and takes no connection: what is sent to it is lost, as what is sent to an address that is nobody's. */
+async function silentOn(t: TestContext, host: string, port: number): Promise<void> {
+  const source = `require('node:net').createServer().listen({ host: '${host}', port: ${port}, backlog: 1 }, () => {
+    require('node:fs').writeSync(1, 'listening')
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+  })`
+  const child = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  // The kernel takes two for a listener that has room for one; whoever comes later gets no answer.
+  for (let n = 0; n < 2; n++) {
+    const socket = connect(port, host)
+    t.after(() => socket.destroy())
+    await once(socket, 'connect')
+  }
+}
+
+// A headless Service names its pods. After they had been replaced, a call waited for timeouts.connect at addresses that were nobody's.
+test('where a remembered address says nothing, the name is asked for once more, and a new answer is followed', async (t) => {
+  const { port } = await serveOn(t, '127.0.0.3')
+  await silentOn(t, '127.0.0.2', port)
+  const server = nameServer()
+  const known = names({ now: () => 0, cacheMs: 300_000, aliases: {}, lookup: server.lookup })
+  const place: Place = { host: 'model.example', port, tls: undefined, addresses: undefined, egress: undefined }
+  known.resolve('model.example', () => {})
+  server.answer('127.0.0.2')
+  const dialling = dial(place, known)
+  await until(() => server.open() === 1)
+  server.answer('127.0.0.3')
+  assert.equal(await dialling, undefined)
+})
+
+test('a remembered address that is slow and still the right one is waited for', async (t) => {
+  const { port } = await serveOn(t, '127.0.0.3')
+  await silentOn(t, '127.0.0.2', port)
+  const server = nameServer()
+  const known = names({ now: () => 0, cacheMs: 300_000, aliases: {}, lookup: server.lookup })
+  const place: Place = { host: 'model.example', port, tls: undefined, addresses: undefined, egress: undefined }
+  known.resolve('model.example', () => {})
+  server.answer('127.0.0.2')
+  const dialling = dial(place, known, 1_500)
+  await until(() => server.open() === 1)
+  server.answer('127.0.0.2')
+  assert.equal(await dialling, 'connect_timeout')
+  assert.equal(server.asked.length, 2)
+})
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise(setImmediate)
+}

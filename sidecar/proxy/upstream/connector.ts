@@ -52,7 +52,7 @@ export function connector({ place, names, clock, timeoutMs }: ConnectorOptions):
     const use = (next: Socket): void => {
       socket = next
     }
-    openTcp({ place, names, use, isOver: () => over }, (err) => {
+    openTcp({ place, names, clock, use, isOver: () => over }, (err) => {
       if (err !== undefined || over || socket === undefined) return end(err)
       const { egress, tls } = place
       const secure = (tunnelErr?: SidecarError): void => {

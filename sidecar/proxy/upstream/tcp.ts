@@ -1,4 +1,6 @@
+import type { LookupAddress } from 'node:dns'
 import { connect, isIP, type Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import type { Names } from './names.ts'
 import type { Place } from './place.ts'
@@ -6,22 +8,26 @@ import type { Place } from './place.ts'
 export interface TcpOptions {
   readonly place: Place
   readonly names: Names
+  readonly clock: Clock
   /** Hears of each socket before it is connected, so that it can be given up. */
   readonly use: (socket: Socket) => void
   readonly isOver: () => boolean
 }
 
-/** A name that led nowhere is looked up once more: its address may have changed since. */
-export function openTcp({ place, names, use, isOver }: TcpOptions, done: (err?: SidecarError) => void): void {
+/**
+ * A name that led nowhere is looked up once more: its address may have changed since. Who has gone refuses, or, as a pod does whose address is
+ * nobody's any more, says nothing at all.
+ */
+export function openTcp({ place, names, clock, use, isOver }: TcpOptions, done: (err?: SidecarError) => void): void {
   const host = place.egress?.host ?? place.host
   const port = place.egress?.port ?? place.port
   const { addresses } = place.egress === undefined ? place : { addresses: undefined }
   const attempt = (mayAskAgain: boolean): void => {
-    let remembered = false
+    let remembered: readonly LookupAddress[] | undefined
     const lookup = (_host: string, _options: unknown, answer: (err: NodeJS.ErrnoException | null, list: never) => void): void => {
       if (addresses !== undefined) return answer(null, addresses.map((address) => ({ address, family: isIP(address) })) as never)
       names.resolve(host, (err, list, isOld) => {
-        remembered = isOld
+        if (isOld) remembered = list
         answer(err, list as never)
       })
     }
@@ -38,11 +44,26 @@ export function openTcp({ place, names, use, isOver }: TcpOptions, done: (err?: 
     use(socket)
     const onError = (err: NodeJS.ErrnoException): void => {
       if (isOver()) return
-      if (!mayAskAgain || !remembered) return done(tcpError(err, `${host}:${port}`, place.egress !== undefined))
+      if (!mayAskAgain || remembered === undefined) return done(tcpError(err, `${host}:${port}`, place.egress !== undefined))
       names.forget(host)
       attempt(false)
     }
     socket.once('error', onError)
+    // What is remembered is answered at once.
+    if (mayAskAgain && remembered !== undefined) {
+      const known = remembered
+      const alarm = clock.set(Math.min(known.length, mostTurns) * turnMs, () => {
+        names.forget(host)
+        names.resolve(host, (err, list) => {
+          // A slow way to the same place is not given up.
+          if (err !== null || isOver() || !socket.connecting || isSame(known, list)) return
+          socket.off('error', onError).on('error', () => {})
+          socket.destroy()
+          attempt(false)
+        })
+      })
+      for (const event of ['connect', 'close']) socket.once(event, () => clock.clear(alarm))
+    }
     socket.once('connect', () => {
       // What happens to it from here on is no failure to connect.
       socket.off('error', onError).on('error', () => {})
@@ -53,7 +74,14 @@ export function openTcp({ place, names, use, isOver }: TcpOptions, done: (err?: 
 }
 
 /** Every address gets a turn; a live one across an ocean answers well within this. */
-const allAddresses = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: 1_000 }
+const turnMs = 1_000
+const allAddresses = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: turnMs }
+/** Of a long list that has come to nothing so far, the rest is old as well. */
+const mostTurns = 3
+
+function isSame(known: readonly LookupAddress[], list: readonly LookupAddress[]): boolean {
+  return known.length === list.length && known.every(({ address }) => list.some((one) => one.address === address))
+}
 
 function tcpError(err: NodeJS.ErrnoException, where: string, isProxy: boolean): SidecarError {
   if (err.syscall === 'getaddrinfo' || err.code === 'ENOTFOUND' || err.code === 'EAI_AGAIN') {
