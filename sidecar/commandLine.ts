@@ -50,7 +50,7 @@ async function proxyCommand(args: readonly string[], env: Env): Promise<number> 
   const proxy = await startProxy({ config, warnings, env, ...(source === undefined ? {} : { source }) })
   reload.by(proxy.reload)
   process.on('uncaughtExceptionMonitor', proxy.lastWords)
-  await told
+  await Promise.race([told, proxy.toldToQuit])
   await proxy.drain()
   return leaving()
 }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import * as v from 'valibot'
 import { disagreements, isLoopback, type Finding } from '../config/agreement.ts'
-import { check, freeze, type Config } from '../config/config.ts'
+import { check, freeze, type Config, type Frozen } from '../config/config.ts'
 import { readDocument } from '../config/document.ts'
 import { flag, name as nameKind } from '../config/kinds.ts'
 import { isMapping, mapping, named } from '../config/mapping.ts'
@@ -25,7 +25,7 @@ export interface Profile {
   readonly inject: ProfileInjection
 }
 
-export type ProfileInjection = Readonly<v.InferOutput<typeof inject>>
+export type ProfileInjection = Frozen<v.InferOutput<typeof inject>>
 
 const aSecretKey = 'must be a key of a Secret: letters, digits, -, _ and ., at most 253'
 const secretKey = v.pipe(v.string(aSecretKey), v.regex(/^(?!\.\.)[-._a-zA-Z0-9]{1,253}$/, aSecretKey))
@@ -133,7 +133,7 @@ function documentOf(profile: Raw): Raw {
   const keys = rawOf(rawOf(profile['secret'])['keys'])
   const wanted = listOf(config['upstreams']).flatMap(({ credential }) => textOf(credential) ?? [])
   const credentials = Object.fromEntries(
-    [...new Set(wanted)].map((credential) => [credential, { file: `${credentialsFolder}/${String(keys[credential] ?? credential)}` }]),
+    [...new Set(wanted)].map((credential) => [credential, { file: `${credentialsFolder}/${textOf(keys[credential]) ?? credential}` }]),
   )
   return { ...config, credentials }
 }

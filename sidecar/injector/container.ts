@@ -1,0 +1,90 @@
+import {
+  adminPortName,
+  configFile,
+  credentialsFolder,
+  credentialsVolume,
+  isMesh,
+  profileFolder,
+  profileVolume,
+  sidecarName,
+} from './names.ts'
+import { specOf, withSpec } from './pod.ts'
+import type { Plan } from './plan.ts'
+import { listOf, nameOf, rawOf, type Raw } from './raw.ts'
+
+/** Puts the sidecar where it belongs, made anew: whatever became of it since an earlier injection. */
+export function container(pod: Raw, plan: Plan): Raw {
+  const spec = specOf(pod)
+  const [containers, initContainers] = [listOf(spec['containers']), listOf(spec['initContainers'])]
+  const before = [...containers, ...initContainers].find((one) => nameOf(one) === sidecarName)
+  const sidecar = sidecarOf(plan, rawOf(before?.['resources']))
+  const isNative = plan.mode === 'native'
+  const isListed = isNative || 'initContainers' in spec
+  return withSpec(pod, {
+    containers: isNative ? without(containers) : placed(without(containers), sidecar),
+    ...(isListed && { initContainers: isNative ? placed(without(initContainers), sidecar) : without(initContainers) }),
+  })
+}
+
+const without = (containers: readonly Raw[]): readonly Raw[] => containers.filter((one) => nameOf(one) !== sidecarName)
+
+/** First, so that all others can call it; but behind a mesh's own, through which it calls. */
+function placed(containers: readonly Raw[], sidecar: Raw): readonly Raw[] {
+  return containers.toSpliced(containers.findLastIndex((one) => isMesh(nameOf(one))) + 1, 0, sidecar)
+}
+
+/**
+ * With every field that the API server would fill in: a second look at a pod then finds nothing to change. What others have added to the
+ * resources stays, for a LimitRange may demand it.
+ */
+function sidecarOf(plan: Plan, resources: Raw): Raw {
+  const { settings, mode, ports, profile } = plan
+  return {
+    name: sidecarName,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: ['proxy', '--config', `${profileFolder}/${configFile}`],
+    ports: [{ name: adminPortName, containerPort: ports.admin, protocol: 'TCP' }],
+    ...(mode === 'native' ? { restartPolicy: 'Always' } : { lifecycle: lifecycle(plan.sleepSeconds) }),
+    startupProbe: probe(ports.admin, '/startupz', { periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 60 }),
+    readinessProbe: probe(ports.admin, '/readyz', { periodSeconds: 5, timeoutSeconds: 3, failureThreshold: 3 }),
+    livenessProbe: probe(ports.admin, '/livez', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
+    resources: merged(resources, plan.resources),
+    securityContext: securityContext(settings.runAsUser ?? usualUser),
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    volumeMounts: [
+      { name: profileVolume, mountPath: profileFolder, readOnly: true },
+      ...(profile.secret === undefined ? [] : [{ name: credentialsVolume, mountPath: credentialsFolder, readOnly: true }]),
+    ],
+  }
+}
+
+/** Not the 65532 that many images run under: in a shared process namespace the same user could read what we have open. */
+const usualUser = 64_198
+
+function probe(port: number, path: string, bounds: Raw): Raw {
+  return { httpGet: { path, port, scheme: 'HTTP' }, ...bounds, successThreshold: 1 }
+}
+
+function lifecycle(seconds: number): Raw {
+  return { preStop: { exec: { command: ['outrider', 'sleep', `${seconds}s`] } } }
+}
+
+/** All that the `restricted` Pod Security Standard asks for, said here: what the pod says holds for whoever does not. */
+function securityContext(user: number | 'none'): Raw {
+  return {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'] },
+    privileged: false,
+    readOnlyRootFilesystem: true,
+    runAsNonRoot: true,
+    ...(user !== 'none' && { runAsUser: user, runAsGroup: user }),
+    seccompProfile: { type: 'RuntimeDefault' },
+  }
+}
+
+function merged(there: Raw, { requests, limits }: Plan['resources']): Raw {
+  const parts = { requests: { ...rawOf(there['requests']), ...requests }, limits: { ...rawOf(there['limits']), ...limits } }
+  return { ...there, ...Object.fromEntries(Object.entries(parts).filter(([, part]) => Object.keys(part).length > 0)) }
+}
