@@ -43,7 +43,12 @@ const [scrape, scrapePort, scrapePath] = ['prometheus.io/scrape', 'prometheus.io
 function scraping(pod: Raw, { profile, tuning, ports, before }: Plan): Raw {
   if (!(tuning.scrape ?? profile.inject.scrape)) return {}
   const there = annotationsOf(pod)
-  const isOurs = before !== undefined && there[scrapePort] === String(before.admin)
+  // The app is on neither of the two ports, so who names one of them means us.
+  const isOurs = [ports.admin, before?.admin].map(String).includes(textOf(there[scrapePort]) ?? '')
   if (!isOurs && Object.keys(there).some((key) => key.startsWith('prometheus.io/'))) return {}
-  return { [scrape]: 'true', [scrapePort]: String(ports.admin), [scrapePath]: '/metrics' }
+  return {
+    [scrape]: textOf(there[scrape]) ?? 'true',
+    [scrapePort]: String(ports.admin),
+    [scrapePath]: textOf(there[scrapePath]) ?? '/metrics',
+  }
 }

@@ -9,7 +9,7 @@ import { ConfigRefused, describe } from '../config/refused.ts'
 import { configSchema } from '../config/schema.ts'
 import { optional, required, setting } from '../config/setting.ts'
 import { credentialsFolder } from './names.ts'
-import { cpu, memory } from './quantity.ts'
+import { amountOf, cpu, memory } from './quantity.ts'
 import { listOf, rawOf, textOf, type Raw } from './raw.ts'
 
 /** What pods of one kind get: a config for their sidecars, and how these stand in the pod. Checked, frozen, ready to inject. */
@@ -152,7 +152,7 @@ function agree(document: unknown): { problems: Finding[]; warnings: Finding[] } 
   const { problems, warnings } = disagreements(documentOf(profile))
   const within = ({ path, ...rest }: Finding): Finding => ({ ...rest, path: ['config', ...path] })
   return {
-    problems: [...problems.map(within), ...misplaced(config), ...unusedKeys(profile)],
+    problems: [...problems.map(within), ...misplaced(config), ...unusedKeys(profile), ...tooMuch(rawOf(profile['inject']))],
     warnings: warnings.filter(({ path }) => path[0] !== 'credentials').map(within),
   }
 }
@@ -190,4 +190,12 @@ function unusedKeys(profile: Raw): Finding[] {
       wanted: credential,
       known,
     }))
+}
+
+function tooMuch(inject: Raw): Finding[] {
+  return (['cpu', 'memory'] as const).flatMap((name) => {
+    const [request, limit] = [inject[`${name}Request`], inject[`${name}Limit`]].map(String)
+    if (!(amountOf(request ?? '') > amountOf(limit ?? ''))) return []
+    return [{ path: ['inject', `${name}Request`], message: `is more than ${name}Limit` }]
+  })
 }

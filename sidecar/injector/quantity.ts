@@ -35,5 +35,5 @@ const aMemory = 'must be an amount of memory, such as 64Mi, 160Mi or 1Gi'
 export const memory = v.pipe(
   v.string(aMemory),
   v.regex(/^\d{1,12}(?:k|M|G|Ki|Mi|Gi)$/, aMemory),
-  v.check((text) => amountOf(text) >= amountOf(leastMemory), `must be at least ${leastMemory}: a sidecar does not start with less`),
+  v.check((text) => amountOf(text) >= amountOf(leastMemory), `is less than ${leastMemory}, and a sidecar does not start with that`),
 )

@@ -13,7 +13,7 @@ export const skips = {
   already_injected: undefined,
   foreign_sidecar: {
     event: 'AlreadyThere',
-    message: `it has a container named ${sidecarName} that was not injected: rename that one, or leave out the label ${injectLabel}`,
+    message: `it has a container named ${sidecarName} that was not injected: rename that one, or say so with the label ${injectLabel}: disabled`,
   },
   mirror_pod: undefined,
   no_containers: undefined,

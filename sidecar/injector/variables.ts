@@ -25,9 +25,12 @@ const standard: Readonly<Record<string, readonly [template: string, family: stri
   HOLYSHEEP_API_KEY: ['{key}', 'holysheep'],
 }
 
-/** The variables of a profile by name; one that the profile declares again is the profile's. */
+/** The variables of a profile by name; one that the profile declares again has what the profile says. */
 export function templatesOf(env: Readonly<Record<string, string>>): Readonly<Record<string, readonly [template: string, family: string]>> {
-  return { ...standard, ...Object.fromEntries(Object.entries(env).map(([name, template]) => [name, [template, name] as const])) }
+  return {
+    ...standard,
+    ...Object.fromEntries(Object.entries(env).map(([name, template]) => [name, [template, standard[name]?.[1] ?? name] as const])),
+  }
 }
 
 export function variablesFor({ profile, tuning, ports }: Plan): readonly Variable[] {

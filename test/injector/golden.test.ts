@@ -50,8 +50,13 @@ function outcome({ namespace = 'team-a', dryRun = false, minor = 34, profiles, p
 
 for (const name of names) {
   test(`golden pod: ${name}`, () => {
-    const given = parse(readFileSync(join(folder, `${name}.in.yaml`), 'utf8')) as Given
-    const made = stringify(outcome(given), { lineWidth: 0, aliasDuplicateObjects: false }).replaceAll(`"version":"${version}"`, '"version":"VERSION"')
+    const given = parse(
+      readFileSync(join(folder, `${name}.in.yaml`), 'utf8').replaceAll('"version":"VERSION"', `"version":"${version}"`),
+    ) as Given
+    const made = stringify(outcome(given), { lineWidth: 0, aliasDuplicateObjects: false }).replaceAll(
+      `"version":"${version}"`,
+      '"version":"VERSION"',
+    )
     const file = join(folder, `${name}.out.yaml`)
     // UPDATE_GOLDEN=1 writes what comes out now: read the difference before it is committed.
     if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(file, made)
