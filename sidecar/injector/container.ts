@@ -10,6 +10,7 @@ import {
 } from './names.ts'
 import { specOf, withSpec } from './pod.ts'
 import type { Plan } from './plan.ts'
+import { probesFor } from './probes.ts'
 import { listOf, nameOf, rawOf, type Raw } from './raw.ts'
 
 /** Puts the sidecar where it belongs, made anew: whatever became of it since an earlier injection. */
@@ -17,7 +18,7 @@ export function container(pod: Raw, plan: Plan): Raw {
   const spec = specOf(pod)
   const [containers, initContainers] = [listOf(spec['containers']), listOf(spec['initContainers'])]
   const before = [...containers, ...initContainers].find((one) => nameOf(one) === sidecarName)
-  const sidecar = sidecarOf(plan, rawOf(before?.['resources']))
+  const sidecar = sidecarOf(plan, spec, rawOf(before?.['resources']))
   const isNative = plan.mode === 'native'
   const isListed = isNative || 'initContainers' in spec
   return withSpec(pod, {
@@ -37,7 +38,7 @@ function placed(containers: readonly Raw[], sidecar: Raw): readonly Raw[] {
  * With every field that the API server would fill in: a second look at a pod then finds nothing to change. What others have added to the
  * resources stays, for a LimitRange may demand it.
  */
-function sidecarOf(plan: Plan, resources: Raw): Raw {
+function sidecarOf(plan: Plan, spec: Raw, resources: Raw): Raw {
   const { settings, mode, ports, profile } = plan
   return {
     name: sidecarName,
@@ -46,9 +47,7 @@ function sidecarOf(plan: Plan, resources: Raw): Raw {
     args: ['proxy', '--config', `${profileFolder}/${configFile}`],
     ports: [{ name: adminPortName, containerPort: ports.admin, protocol: 'TCP' }],
     ...(mode === 'native' ? { restartPolicy: 'Always' } : { lifecycle: lifecycle(plan.sleepSeconds) }),
-    startupProbe: probe(ports.admin, '/startupz', { periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 60 }),
-    readinessProbe: probe(ports.admin, '/readyz', { periodSeconds: 5, timeoutSeconds: 3, failureThreshold: 3 }),
-    livenessProbe: probe(ports.admin, '/livez', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
+    ...probesFor(spec, ports.admin),
     resources: merged(resources, plan.resources),
     securityContext: securityContext(settings.runAsUser ?? usualUser),
     terminationMessagePath: '/dev/termination-log',
@@ -62,10 +61,6 @@ function sidecarOf(plan: Plan, resources: Raw): Raw {
 
 /** Not the 65532 that many images run under: in a shared process namespace the same user could read what we have open. */
 const usualUser = 64_198
-
-function probe(port: number, path: string, bounds: Raw): Raw {
-  return { httpGet: { path, port, scheme: 'HTTP' }, ...bounds, successThreshold: 1 }
-}
 
 function lifecycle(seconds: number): Raw {
   return { preStop: { exec: { command: ['outrider', 'sleep', `${seconds}s`] } } }

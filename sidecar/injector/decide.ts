@@ -58,7 +58,15 @@ export function happeningOf(decision: Decision, { pod, namespace, dryRun }: Revi
   }
   // The second time, the same has been said.
   if (decision.result === 'denied' || decision.reason === 'again' || decision.warnings.length === 0) return undefined
-  return { kind: 'warned', namespace, owner, reason: 'InjectedWithWarnings', message: decision.warnings.join('; ') }
+  return { kind: 'warned', namespace, owner, reason: 'InjectedWithWarnings', message: inOne(decision.warnings) }
+}
+
+// An Event holds 1024 characters.
+const longestMessage = 1_000
+
+function inOne(sentences: readonly string[]): string {
+  const message = sentences.join('; ')
+  return message.length <= longestMessage ? message : `${message.slice(0, longestMessage)}…`
 }
 
 function ownerWith(owner: Raw | undefined): Owner | undefined {

@@ -9,7 +9,7 @@ import type { Profile } from './profile.ts'
 import { listOf, nameOf, rawOf, textOf, type Raw } from './raw.ts'
 import { resourcesFor, type Resources } from './resources.ts'
 import type { InjectorSettings } from './settings.ts'
-import { templatesOf } from './variables.ts'
+import { templatesOf } from './templates.ts'
 
 export type Mode = 'native' | 'legacy'
 

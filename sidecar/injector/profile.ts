@@ -80,16 +80,17 @@ const inject = mapping({
   memoryLimit: setting(memory, {
     default: '160Mi',
     help: 'Most memory.',
-    reason: 'Enough for a hundred streams at a time; request bodies get 40% of it.',
+    reason: 'Twice what an idle one holds; request bodies get 40% of it.',
   }),
   imagePullSecrets: setting(v.array(objectName, 'must be a list of names'), {
     default: [],
-    help: 'Secrets of the pod’s namespace with which the image of the sidecar is pulled.',
+    help: "Secrets of the pod's namespace with which the image of the sidecar is pulled.",
     reason: 'Most clusters pull it without.',
   }),
 })
 
-const profileSchema = mapping({
+/** What a profile can say. */
+export const profileSchema = mapping({
   config: required(configSchema, { help: 'What `outrider proxy` takes, without credentials.' }),
   secret: v.optional(required(secret, { help: 'Where the keys are.' }), {}),
   inject: v.optional(required(inject, { help: 'How the sidecar stands in the pod.' }), {}),
@@ -122,9 +123,16 @@ export async function parseProfile(name: string, text: string, source: string): 
     document: freeze(rawOf(spared(written))),
     hash: hash('sha256', JSON.stringify([written, output.secret, output.inject])).slice(0, 16),
     secret: needsSecret ? output.secret.name : undefined,
-    inject: freeze(output.inject),
+    inject: freeze(fitting(output.inject, rawOf(rawOf(document.value)['inject']))),
   }
   return { profile, warnings: warnings.map((warning) => describe(source, warning)) }
+}
+
+/** Of a request above its limit the one that nobody wrote gives way: whoever raises one of them need not know the other. */
+function fitting(inject: ProfileInjection, written: Raw): ProfileInjection {
+  const { memoryRequest, memoryLimit } = inject
+  if (amountOf(memoryRequest) <= amountOf(memoryLimit)) return inject
+  return 'memoryLimit' in written ? { ...inject, memoryRequest: memoryLimit } : { ...inject, memoryLimit: memoryRequest }
 }
 
 /** The config with its credentials: each a file of the mounted Secret. */

@@ -16,7 +16,7 @@ const factors: Readonly<Record<string, number>> = {
 
 /** Cores or bytes of a text that one of the schemas below has taken. */
 export function amountOf(quantity: string): number {
-  const [, number = '', unit = ''] = form.exec(quantity) ?? []
+  const [, number = 'NaN', unit = ''] = form.exec(quantity) ?? []
   return Number(number) * (factors[unit] ?? Number.NaN)
 }
 
