@@ -39,7 +39,8 @@ async function started(t: TestContext, pod: Raw): Promise<Started> {
   for (const listener of listeners) listener.port = 0
   const file = join(dirname(key), 'config.json')
   writeFileSync(file, JSON.stringify(config))
-  const args = (container?.['args'] as string[]).map((arg) => arg.replace('/etc/outrider/profile/config.json', file))
+  assert.ok(container !== undefined)
+  const args = (container['args'] as string[]).map((arg) => arg.replace('/etc/outrider/profile/config.json', file))
   const running = program(t, args)
   const [, ...found] = await running.printed(/listening on 127\.0\.0\.1:(\d+).*admin port (\d+), control port (\d+)/)
   return { ...running, at: (port) => Number(found[ports.indexOf(Number(port))]) }
