@@ -18,7 +18,7 @@ export function container(pod: Raw, plan: Plan): Raw {
   const spec = specOf(pod)
   const [containers, initContainers] = [listOf(spec['containers']), listOf(spec['initContainers'])]
   const before = [...containers, ...initContainers].find((one) => nameOf(one) === sidecarName)
-  const sidecar = sidecarOf(plan, spec, rawOf(before?.['resources']))
+  const sidecar = sidecarOf(plan, spec, before ?? {})
   const isNative = plan.mode === 'native'
   const isListed = isNative || 'initContainers' in spec
   return withSpec(pod, {
@@ -35,10 +35,10 @@ function placed(containers: readonly Raw[], sidecar: Raw): readonly Raw[] {
 }
 
 /**
- * With every field that the API server would fill in: a second look at a pod then finds nothing to change. What others have added to the
- * resources stays, for a LimitRange may demand it.
+ * With every field that the API server would fill in: a second look at a pod then finds nothing to change. Of `before` only that stays which
+ * a platform adds and then insists on: resources, which a LimitRange may demand, and the user, where it is the platform's to say.
  */
-function sidecarOf(plan: Plan, spec: Raw, resources: Raw): Raw {
+function sidecarOf(plan: Plan, spec: Raw, before: Raw): Raw {
   const { settings, mode, ports, profile } = plan
   return {
     name: sidecarName,
@@ -48,8 +48,8 @@ function sidecarOf(plan: Plan, spec: Raw, resources: Raw): Raw {
     ports: [{ name: adminPortName, containerPort: ports.admin, protocol: 'TCP' }],
     ...(mode === 'native' ? { restartPolicy: 'Always' } : { lifecycle: lifecycle(plan.sleepSeconds) }),
     ...probesFor(spec, ports.admin),
-    resources: merged(resources, plan.resources),
-    securityContext: securityContext(settings.runAsUser ?? usualUser),
+    resources: merged(rawOf(before['resources']), plan.resources),
+    securityContext: securityContext(settings.runAsUser ?? usualUser, rawOf(before['securityContext'])),
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [
@@ -67,14 +67,15 @@ function lifecycle(seconds: number): Raw {
 }
 
 /** All that the `restricted` Pod Security Standard asks for, said here: what the pod says holds for whoever does not. */
-function securityContext(user: number | 'none'): Raw {
+function securityContext(user: number | 'none', before: Raw): Raw {
+  const given = ['runAsUser', 'runAsGroup', 'seLinuxOptions'].filter((key) => key in before).map((key) => [key, before[key]])
   return {
     allowPrivilegeEscalation: false,
     capabilities: { drop: ['ALL'] },
     privileged: false,
     readOnlyRootFilesystem: true,
     runAsNonRoot: true,
-    ...(user !== 'none' && { runAsUser: user, runAsGroup: user }),
+    ...(user === 'none' ? Object.fromEntries(given) : { runAsUser: user, runAsGroup: user }),
     seccompProfile: { type: 'RuntimeDefault' },
   }
 }

@@ -183,7 +183,10 @@ function misplaced(config: Raw): Finding[] {
     say(['admin', 'host'], 'is the loopback: the kubelet, which probes it, comes from outside of the pod')
   }
   for (const [at, listener] of Object.entries({ listen, admin, control })) {
-    if (listener['port'] === 0) say([at, 'port'], 'must be a fixed one: others are told where it is')
+    const { port } = listener
+    if (port === 0) say([at, 'port'], 'must be a fixed one: others are told where it is')
+    else if (typeof port === 'number' && port < 1024)
+      say([at, 'port'], 'must be 1024 or more: below, a right is needed that the sidecar has not')
   }
   return found
 }
