@@ -98,8 +98,8 @@ test('no variable of the app is taken away or changed but NO_PROXY, and ours of 
   })
 })
 
-test('one sidecar stands in the pod, first but for a mesh, and nothing else mounts what is its own', () => {
-  forEachInjected(({ pod: made }) => {
+test('one sidecar stands in the pod, first but for a mesh; what starts before it is told nothing, and nothing else mounts what is its own', () => {
+  forEachInjected(({ pod: made, reason }) => {
     const spec = rawOf(made['spec'])
     const lists = ['initContainers', 'containers'].map((key) => listOf(spec[key]))
     const all = lists.flat()
@@ -108,6 +108,14 @@ test('one sidecar stands in the pod, first but for a mesh, and nothing else moun
     const at = list.findIndex((one) => nameOf(one) === 'outrider')
     assert.ok(list.slice(at).every((one) => !/^(?:istio|linkerd)-/.test(nameOf(one))))
     assert.ok(at === 0 || /^(?:istio|linkerd)-/.test(nameOf(list[at - 1] ?? {})))
+    const earlier = list === lists[0] ? list.slice(0, at) : (lists[0] ?? [])
+    // A copy of a pod from elsewhere may have been told there.
+    if (reason === 'new') {
+      assert.equal(
+        earlier.some((one) => listOf(one['env']).some(({ value }) => value === 'outrider-holds-the-key')),
+        false,
+      )
+    }
     const mounts = all.filter((one) => listOf(one['volumeMounts']).some((mount) => nameOf(mount).startsWith('outrider-')))
     assert.deepEqual(mounts.map(nameOf), ['outrider'])
   })

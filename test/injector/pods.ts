@@ -73,7 +73,7 @@ const body = fc.record(
 
 const containers = (names: readonly string[], least: number) =>
   fc
-    .subarray([...names], { minLength: least })
+    .shuffledSubarray([...names], { minLength: least })
     .chain((chosen) => fc.tuple(...chosen.map((name) => fc.tuple(body, unknown).map(([known, future]) => ({ name, ...known, ...future })))))
 
 const annotation = fc.record(

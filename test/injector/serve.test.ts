@@ -162,6 +162,7 @@ test('TLS older than 1.2 is not spoken', async (t) => {
   const ciphers = 'DEFAULT@SECLEVEL=0'
   const old = connect({ host: '127.0.0.1', port: webhook.port, ca: ca.cert, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers })
   t.after(() => old.destroy())
+  old.once('secureConnect', () => old.destroy(new Error('it was spoken')))
   const [err] = (await once(old, 'error')) as [NodeJS.ErrnoException]
   assert.match(err.message, /protocol version|unsupported protocol/i)
 })
