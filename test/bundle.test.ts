@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
-import { bundle } from './bench/bundle.ts'
+import { bundle } from '../sidecar/image/bundle.ts'
 import { chat, provider, testCertificates } from './fixtures/provider.ts'
 import { runOutrider } from './fixtures/runOutrider.ts'
 
@@ -60,6 +61,17 @@ test('what the bundle loads late is there when it is needed: HTTP/2, WebSockets,
   assert.equal(heard.toString(), 'hello')
   socket.close()
   await once(socket, 'close')
+})
+
+test('what has a file of its own is not in the other one, and is loaded from its file when it is asked for', async (t) => {
+  const sources = mkdtempSync(join(tmpdir(), 'outrider-entries-'))
+  t.after(() => rmSync(sources, { recursive: true, force: true }))
+  writeFileSync(join(sources, 'first.ts'), "void import('./second.ts').then(({ said }) => console.log(said))\n")
+  writeFileSync(join(sources, 'second.ts'), "export const said: string = 'from a file of its own'\n")
+  const at = (name: string): string => relative(join(import.meta.dirname, '..'), join(sources, name))
+  await bundle(join(sources, 'dist'), { first: at('first.ts'), other: at('second.ts') })
+  assert.doesNotMatch(readFileSync(join(sources, 'dist/first.cjs'), 'utf8'), /from a file/)
+  assert.equal(execFileSync(process.execPath, [join(sources, 'dist/first.cjs')], { encoding: 'utf8' }), 'from a file of its own\n')
 })
 
 async function listening(t: TestContext, server: ReturnType<typeof createSecureServer>): Promise<string> {

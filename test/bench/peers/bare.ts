@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { bundle } from '../bundle.ts'
+import { bundle } from '../../../sidecar/image/bundle.ts'
 import { upstreamKey } from '../upstream/wire.ts'
 import { available, type Peer } from './peer.ts'
 

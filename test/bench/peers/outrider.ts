@@ -1,17 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { bundle } from '../bundle.ts'
+import { bundle } from '../../../sidecar/image/bundle.ts'
+import { nodeFlags } from '../../../sidecar/image/nodeFlags.ts'
 import { upstreamKey } from '../upstream/wire.ts'
 import { available, type Peer, type Situation } from './peer.ts'
 
 const outdir = join(import.meta.dirname, '../../../.bench/dist')
-
-/**
- * How Node is to be started in a pod. A small young generation keeps a busy sidecar at 120 instead of 160 MiB and costs no processor time;
- * without SIGUSR1 nobody in the pod can open an inspector on the loopback they all share.
- */
-export const nodeFlags = ['--max-semi-space-size=4', '--disable-sigusr1']
 
 /** Ours, as the image carries it: the bundle, with nothing switched off. */
 export const outrider: Peer = {

@@ -1,14 +1,17 @@
 import { readdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
 const root = join(import.meta.dirname, '../..')
+
+/** What becomes a file of its own. One that another imports is loaded from its file then, late and only if it is asked for. */
+type Entries = Readonly<Record<string, string>>
 
 /**
  * Bundles the program into `outdir` as the image carries it: one CommonJS file. As ES modules the same program costs 2 MiB of anonymous memory
  * and 15 ms of start more, for Node's machinery of ES modules is loaded only where one is. What is not used is still not run.
  */
-export async function bundle(outdir: string, entries: Readonly<Record<string, string>> = { main: 'sidecar/main.ts' }): Promise<void> {
+export async function bundle(outdir: string, entries: Entries = { main: 'sidecar/main.ts' }): Promise<void> {
   forgetOldFiles(outdir)
   await build({
     absWorkingDir: root,
@@ -25,7 +28,7 @@ export async function bundle(outdir: string, entries: Readonly<Record<string, st
     sourcemap: 'external',
     // undici leaves its experimental parser out of bundles that define this.
     define: { esbuildDetection: 'true' },
-    plugins: [lateHttp2],
+    plugins: [lateHttp2, apart(entries)],
     logLevel: 'warning',
   })
 }
@@ -44,6 +47,20 @@ const lateHttp2: Plugin = {
   },
 }
 
+/** Leaves `import('./other/entry.ts')` to run time: what the other entry needs is no business of this one, nor in its memory. */
+function apart(entries: Entries): Plugin {
+  const files = new Map(Object.entries(entries).map(([name, path]) => [join(root, path), `./${name}.cjs`]))
+  return {
+    name: 'entries apart',
+    setup: ({ onResolve }) => {
+      onResolve({ filter: /^\.{1,2}\// }, ({ path, resolveDir, kind }) => {
+        const file = files.get(join(resolveDir, path))
+        return kind === 'dynamic-import' && file !== undefined ? { path: file, external: true } : undefined
+      })
+    },
+  }
+}
+
 function forgetOldFiles(outdir: string): void {
   for (const name of namesIn(outdir)) if (/\.c?js(\.map)?$/.test(name)) rmSync(join(outdir, name))
 }
@@ -56,4 +73,4 @@ function namesIn(folder: string): string[] {
   }
 }
 
-if (import.meta.main) await bundle(join(root, 'dist'))
+if (import.meta.main) await bundle(resolve(process.argv[2] ?? join(root, 'dist')))
