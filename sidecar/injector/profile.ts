@@ -116,7 +116,8 @@ export async function parseProfile(name: string, text: string, source: string): 
     const message = `is ${size} bytes long; it is carried in an annotation of each pod, which holds ${longestConfig}`
     throw new ConfigRefused(source, [{ path: 'config', message }])
   }
-  const needsSecret = Object.keys(config.credentials).length > 0 || 'secret' in rawOf(document.value)
+  const namesFile = [...filesOf(written)].some(([, file]) => file !== undefined)
+  const needsSecret = namesFile || Object.keys(config.credentials).length > 0 || 'secret' in rawOf(document.value)
   const profile: Profile = {
     name,
     config: freeze(config),
@@ -168,7 +169,7 @@ function agree(document: unknown): { problems: Finding[]; warnings: Finding[] } 
 function misplaced(config: Raw): Finding[] {
   const [listen, admin, control] = [rawOf(config['listen']), rawOf(config['admin']), rawOf(config['control'])]
   const found: Finding[] = []
-  const say = (path: readonly string[], message: string): void => {
+  const say = (path: readonly (string | number)[], message: string): void => {
     found.push({ path: ['config', ...path], message })
   }
   if ('credentials' in config) say(['credentials'], 'is made from secret.keys: leave it out, and no key can stand where pods show it')
@@ -182,6 +183,11 @@ function misplaced(config: Raw): Finding[] {
   if (typeof admin['host'] === 'string' && isLoopback(admin['host'])) {
     say(['admin', 'host'], 'is the loopback: the kubelet, which probes it, comes from outside of the pod')
   }
+  if ('quit' in control) say(['control', 'quit'], 'is for the injector to say: true in mode legacy, and never else')
+  for (const [path, file] of filesOf(config)) {
+    if (typeof file !== 'string' || file.startsWith(`${credentialsFolder}/`)) continue
+    say(path, `is no file that a sidecar has: put it into the Secret, as ${credentialsFolder}/NAME, and name the Secret in secret.name`)
+  }
   for (const [at, listener] of Object.entries({ listen, admin, control })) {
     const { port } = listener
     if (port === 0) say([at, 'port'], 'must be a fixed one: others are told where it is')
@@ -189,6 +195,15 @@ function misplaced(config: Raw): Finding[] {
       say([at, 'port'], 'must be 1024 or more: below, a right is needed that the sidecar has not')
   }
   return found
+}
+
+/** Whatever names a file; those that are refused as a whole are left out. */
+function* filesOf(config: Raw): Generator<readonly [path: readonly (string | number)[], file: unknown]> {
+  yield [['network', 'ca'], rawOf(config['network'])['ca']]
+  yield [['control', 'tokenFile'], rawOf(config['control'])['tokenFile']]
+  for (const [index, upstream] of listOf(config['upstreams']).entries()) {
+    for (const name of ['ca', 'cert', 'key']) yield [['upstreams', index, 'tls', name], rawOf(upstream['tls'])[name]]
+  }
 }
 
 function unusedKeys(profile: Raw): Finding[] {

@@ -87,8 +87,9 @@ function fixedNoProxy(container: Raw): readonly string[] {
 }
 
 function sharedProcesses(spec: Raw): readonly string[] {
-  if (spec['shareProcessNamespace'] !== true) return []
-  return ['shareProcessNamespace lets containers that run as root, or as the user of the sidecar, read its files, the key among them']
+  const shared = ['shareProcessNamespace', 'hostPID'].find((key) => spec[key] === true)
+  if (shared === undefined) return []
+  return [`${shared} lets containers that run as root, or as the user of the sidecar, read its files, the key among them`]
 }
 
 function endlessJob({ mode, isJob, ports }: Plan): readonly string[] {

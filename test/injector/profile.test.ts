@@ -64,7 +64,7 @@ test('everything that is wrong is said at once, with its place', async () => {
   const text = `config:
   listen: { host: 0.0.0.0, tls: { cert: /c, key: /k } }
   admin: { host: localhost, port: 0 }
-  control: { port: 91 }
+  control: { port: 91, quit: true }
   clientsFile: /clients
   upstreams: [{ name: fake, url: https://llm.example/v1, credential: fake, timout: 3 }]
   credentials: { fake: { value: sk-0123456789abcdef } }
@@ -77,6 +77,7 @@ inject: { env: { 'A B': x }, cpuRequest: 2, cpuLimit: 1, memoryLimit: 10Mi, scra
     /:2:28 config\.listen\.tls: has no place here/,
     /:3:12 config\.admin\.host: is the loopback/,
     /config\.admin\.port: must be a fixed one/,
+    /:4:24 config\.control\.quit: is for the injector to say/,
     /:4:14 config\.control\.port: must be 1024 or more/,
     /:5:3 config\.clientsFile: has no place here/,
     /config\.upstreams\[0\]\.timout: unknown key/,
@@ -122,4 +123,16 @@ test('of memory, a request or a limit alone is enough: the other one gives way',
   assert.deepEqual(await memoryOf('memoryRequest: 200Mi'), ['200Mi', '200Mi'])
   assert.deepEqual(await memoryOf('memoryLimit: 64Mi'), ['64Mi', '64Mi'])
   assert.deepEqual(await memoryOf('memoryRequest: 100Mi'), ['100Mi', '160Mi'])
+})
+
+test('a file that a config names is one of the mounted Secret, for a sidecar has no other', async () => {
+  const tls = (ca: string) =>
+    `config: { upstreams: [{ name: fake, url: https://llm.example/v1, tls: { ca: ${ca} } }], network: { ca: /etc/proxy.pem } }`
+  const lines = await refusal(tls('/roots/ca.pem'))
+  assert.equal(lines.length, 2)
+  assert.match(lines[0] ?? '', /config\.upstreams\[0\]\.tls\.ca: is no file that a sidecar has: put it into the Secret/)
+  assert.match(lines[1] ?? '', /config\.network\.ca: is no file/)
+  const inSecret = `${tls('/etc/outrider/credentials/ca.crt').replace('/etc/proxy.pem', '/etc/outrider/credentials/proxy.pem')}\nsecret: { name: roots }`
+  assert.equal((await parsed(inSecret)).secret, 'roots')
+  assert.equal((await parsed(inSecret.replace(/secret:.*/, ''))).secret, 'outrider-credentials')
 })
