@@ -9,10 +9,12 @@ export interface ImageConfig {
   readonly architecture: string
   readonly env: readonly string[]
   readonly user: string
+  readonly entrypoint?: readonly string[]
 }
 
 /** Writes a folder as an image of one layer, in the form that docker, podman, buildah and containerd all read. */
-export async function writeArchive(folder: string, file: string, name: string, { architecture, env, user }: ImageConfig): Promise<void> {
+export async function writeArchive(folder: string, file: string, name: string, facts: ImageConfig): Promise<void> {
+  const { architecture, env, user, entrypoint } = facts
   mkdirSync(dirname(file), { recursive: true })
   const work = mkdtempSync(join(dirname(file), 'archive-'))
   try {
@@ -24,7 +26,7 @@ export async function writeArchive(folder: string, file: string, name: string, {
       architecture,
       os: 'linux',
       created,
-      config: { Env: env, User: user },
+      config: { Env: env, User: user, ...(entrypoint !== undefined && { Entrypoint: entrypoint }) },
       rootfs: { type: 'layers', diff_ids: [`sha256:${await sha256(layer)}`] },
       history: [{ created }],
     })
