@@ -42,6 +42,11 @@ export interface Injection {
   readonly port: number
   /** For connections from now on. */
   readonly replaceCertificate: (pair: CertificatePair) => void
+  /**
+   * From now on each answer is the last on its connection, so that API servers come to other replicas by themselves: one that sends on a connection
+   * which is closed at that moment takes it for a failure, and does not ask again.
+   */
+  readonly leave: () => void
   /** Stops listening; resolves when what was in flight has been answered, or after five seconds. */
   readonly close: () => Promise<void>
 }
@@ -58,6 +63,7 @@ export async function openInjection(options: InjectionOptions): Promise<Injectio
   const { certificate, patienceMs = 10_000 } = options
   const tally = openTally(options.registry)
   let inFlight = 0
+  let leaving = false
   const server = createServer(
     {
       ...certificate,
@@ -71,6 +77,7 @@ export async function openInjection(options: InjectionOptions): Promise<Injectio
       keepAliveTimeout: 120_000,
     },
     (req, res) => {
+      if (leaving) res.shouldKeepAlive = false
       const refused = misdirected(req)
       if (refused !== undefined) return refuse(res, ...refused)
       if (inFlight >= mostInFlight) {
@@ -87,6 +94,9 @@ export async function openInjection(options: InjectionOptions): Promise<Injectio
     port: (server.address() as AddressInfo).port,
     replaceCertificate: (pair) => {
       server.setSecureContext({ ...pair, minVersion: 'TLSv1.2' })
+    },
+    leave: () => {
+      leaving = true
     },
     close: () => closed(server),
   }
