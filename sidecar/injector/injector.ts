@@ -140,8 +140,10 @@ function whyNotReady({ draining, injection, parts }: State): string | undefined 
 const readingsOf = (state: State): InjectorReadings => ({
   expiries: () => state.parts?.certificate.expiries() ?? {},
   watches: () => {
-    const { webhook, profiles } = state.parts ?? {}
-    return webhook === undefined || profiles === undefined ? {} : { webhook: webhook.ageSeconds(), profiles: profiles.ageSeconds() }
+    if (state.parts === undefined) return {}
+    const { webhook, profiles, certificate } = state.parts
+    const secret = certificate.ageSeconds?.()
+    return { webhook: webhook.ageSeconds(), profiles: profiles.ageSeconds(), ...(secret === undefined ? {} : { secret }) }
   },
   profiles: () => ({ inUse: state.parts?.profiles.current().size ?? 0, refused: state.parts?.profiles.refused() ?? 0 }),
   ready: () => whyNotReady(state) === undefined,

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { certificatesIn, distrust, isCurrent } from './certificate/trust.ts'
 import type { Kube, KubeObject } from './kube.ts'
-import { isStatus } from './kubeError.ts'
+import { isStatus, KubeError } from './kubeError.ts'
 import { watch, type Watching } from './watch.ts'
 
 /** One entry of the webhook configuration as the API server has it now. */
@@ -46,6 +46,10 @@ export interface WebhookOptions {
   readonly troubled: (message: string) => void
 }
 
+/** More repairs than this within a minute are a fight, which nobody wins and API servers pay for. */
+const mostRepairs = 20
+const repairsMs = 60_000
+
 const collection = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations'
 
 /** Our own MutatingWebhookConfiguration, followed and repaired. */
@@ -53,6 +57,7 @@ export function openWebhook({ kube, name, now, changed, troubled }: WebhookOptio
   let entries: readonly Entry[] | undefined
   let since = new Map<string, number>()
   let strangers = new Map<string, number>()
+  let repairs: readonly number[] = []
 
   const take = (object: KubeObject | undefined): void => {
     entries = object === undefined ? undefined : entriesOf(object)
@@ -98,6 +103,13 @@ export function openWebhook({ kube, name, now, changed, troubled }: WebhookOptio
         return same(entry, value) ? [] : [{ ...entry, value }]
       })
       if (wrong.length === 0) return 0
+      repairs = repairs.filter((ms) => now() - ms < repairsMs)
+      if (repairs.length >= mostRepairs) {
+        throw new KubeError(
+          `somebody else writes the caBundle of ${name} again and again: one of the two must stop, by certificate mode or by an annotation such as cert-manager's`,
+        )
+      }
+      repairs = [...repairs, now()]
       const body = wrong.flatMap(({ index, name: entry, value }) => [
         { op: 'test', path: `/webhooks/${index}/name`, value: entry },
         { op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: Buffer.from(value).toString('base64') },

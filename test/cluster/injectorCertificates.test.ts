@@ -172,6 +172,22 @@ test('a caBundle that was edited by hand, or lost by a replace, is repaired with
   assert.ok((await replica.metric(/outrider_ca_bundle_repairs_total/)) >= 5)
 })
 
+test('who writes the caBundle again and again is told of, and not fought', async (t) => {
+  const installed = await install(t, api)
+  const replica = await installed.replica(t)
+  installed.serve(replica)
+  await untilReady(replica)
+  const remove = [{ op: 'remove', path: '/webhooks/0/clientConfig/caBundle' }]
+  const told = (): boolean => replica.stdout().includes('somebody else writes the caBundle of outrider-injector again and again')
+  for (let times = 0; times < 30 && !told(); times++) {
+    await api.must('PATCH', webhookPath, remove, 'application/json-patch+json')
+    const isBack = async () => told() || (await installed.webhook())[0]?.caBundle !== ''
+    await until('it is back', isBack, soonMs)
+  }
+  assert.ok(told())
+  assert.equal((await installed.webhook())[0]?.caBundle, '')
+})
+
 test('an authority about to end is followed by another before it does, and no admission fails', async (t) => {
   const installed = await install(t, api)
   const now = Date.now()

@@ -114,6 +114,7 @@ export function automaticCertificate(options: AutomaticOptions): Certificate {
       ...(remembered === undefined ? {} : { authority: new X509Certificate(remembered.signing.cert).validToDate.getTime() }),
       ...(leaf === undefined ? {} : { leaf: leaf.untilMs }),
     }),
+    ageSeconds: watching.ageSeconds,
     look: looking.now,
     close: () => {
       watching.close()

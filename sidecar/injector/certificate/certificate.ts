@@ -7,6 +7,8 @@ export interface Certificate {
   readonly chain: () => readonly X509Certificate[]
   /** The ends of what must be renewed in time, since the epoch. */
   readonly expiries: () => Readonly<Partial<Record<'authority' | 'leaf', number>>>
+  /** How long the API server has said nothing about its Secret, where there is one to watch. */
+  readonly ageSeconds?: () => number
   /** Something has changed that it depends on. */
   readonly look: () => void
   readonly close: () => void
