@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { leftOf, machine, tracesOf } from './driver/traces.ts'
 import { down } from './machine/down.ts'
 import { placeOf } from './machine/place.ts'
@@ -17,14 +17,8 @@ const goneMs = 20_000
 const place = placeOf('second')
 const env = { CLUSTER: 'second' }
 
-// One after the other, for both are about the one cluster beside that of the other tests.
-test('a cluster', async (t) => {
+test('a cluster is gone after down, with its processes, mounts, cgroups and files; the machine is as it was', async (t) => {
   t.after(() => down(place))
-  await t.test('is gone after down, with its processes, networks, mounts, cgroups and files; the machine is as it was', gone)
-  await t.test('ends with the test run that is killed, and the next one starts in its place', killed)
-})
-
-async function gone(): Promise<void> {
   const before = machine()
   await cluster('up')
   const traces = tracesOf(place)
@@ -37,9 +31,10 @@ async function gone(): Promise<void> {
   assert.deepEqual(leftOf(place, traces), [])
   assert.ok(!existsSync(place.folder))
   assert.deepEqual(machine(), before)
-}
+})
 
-async function killed(t: TestContext): Promise<void> {
+test('a cluster ends with the test run that is killed, and the next one starts in its place', async (t) => {
+  t.after(() => down(place))
   const before = machine()
   const holder = spawn(process.execPath, [join(import.meta.dirname, 'driver/holdCluster.ts')], {
     env: { ...process.env, ...env },
@@ -60,7 +55,7 @@ async function killed(t: TestContext): Promise<void> {
   await until('those who started its programs have ended', () => !second.processes.some(isAlive), goneMs)
   assert.deepEqual([...leftOf(place, traces), ...leftOf(place, second)], [])
   assert.deepEqual(machine(), before)
-}
+})
 
 async function cluster(command: 'up' | 'down'): Promise<void> {
   await run(process.execPath, [join(import.meta.dirname, 'main.ts'), command], { env })

@@ -6,6 +6,7 @@ import { down } from './machine/down.ts'
 import { loadImage } from './machine/images.ts'
 import { kubectlEnv } from './machine/kubectl.ts'
 import { entering } from './machine/node.ts'
+import { obstacle } from './machine/obstacle.ts'
 import { type Place, placeOf } from './machine/place.ts'
 import { stateOf } from './machine/state.ts'
 import { up } from './machine/up.ts'
@@ -44,6 +45,8 @@ const commands: Readonly<Record<string, () => Promise<number>>> = {
 }
 
 try {
+  const words = obstacle()
+  if (words !== undefined) throw new Error(words)
   process.exitCode = await (commands[command] ?? complain)()
 } catch (err) {
   console.error(err instanceof Error ? err.message : err)

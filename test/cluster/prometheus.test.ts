@@ -16,6 +16,7 @@ const cluster = theCluster()
 
 // It looks for pods when it starts, then at each change, and scrapes each second.
 const scrapedMs = 30_000
+const startingMs = 30_000
 
 test('Prometheus discovers a pod by its annotations and counts its calls', async (t) => {
   const namespace = await cluster.namespace(t)
@@ -79,6 +80,10 @@ async function prometheus(t: TestContext, namespace: string): Promise<string> {
   })
   let said = ''
   return new Promise((resolve, reject) => {
+    const giveUp = setTimeout(() => {
+      reject(new Error(`Prometheus does not listen: ${said}`))
+    }, startingMs)
+    giveUp.unref()
     child.once('error', reject)
     child.once('exit', () => {
       reject(new Error(`Prometheus has ended: ${said}`))

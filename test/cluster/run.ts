@@ -10,6 +10,7 @@ import { cacheFolder } from './machine/cache.ts'
 import { down } from './machine/down.ts'
 import { loadImage } from './machine/images.ts'
 import { entering } from './machine/node.ts'
+import { obstacle } from './machine/obstacle.ts'
 import { installMissing } from './machine/packages.ts'
 import { placeOf } from './machine/place.ts'
 import { programs, tool } from './machine/programs.ts'
@@ -28,6 +29,8 @@ const { values, positionals } = parseArgs({
 })
 
 async function main(): Promise<void> {
+  const words = obstacle()
+  if (words !== undefined) throw new Error(words)
   const began = performance.now()
   const place = placeOf(name)
   const image = join(cacheFolder, 'outrider.tar')

@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlink
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { writeArchive } from '../../../sidecar/image/archive.ts'
-import { cacheFolder, keptAt } from '../machine/cache.ts'
+import { cacheFolder, isKept, keptAt } from '../machine/cache.ts'
 import { architecture } from '../machine/images.ts'
 import { unpacked } from '../machine/packages.ts'
 import { run } from '../machine/run.ts'
@@ -23,7 +23,7 @@ export async function appArchive(): Promise<string> {
   const sources = programs.map((name) => readFileSync(join(outdir, `${name}.cjs`)))
   const file = `${keptAt('app', [files, process.version, ...links, ...sources])}.tar`
   try {
-    if (!existsSync(file)) await make(files, work, file)
+    if (!isKept(file)) await make(files, work, file)
   } finally {
     await run('rm', ['-r', work])
   }

@@ -1,22 +1,35 @@
-// One stream, read to its end whatever happens: as an app does that lets its answers finish when it is told to stop.
+// One stream after the other, until it is told to stop; the one under way is then read to its end, as an app does that finishes its answers.
 import OpenAI from 'openai'
 
-process.on('SIGTERM', () => console.log('told to stop'))
+const client = new OpenAI({ maxRetries: 0 })
+let told = false
+let later = 0
 
-async function main(): Promise<void> {
-  const stream = await new OpenAI({ maxRetries: 0 }).chat.completions.create({
+process.on('SIGTERM', () => {
+  console.log('told to stop')
+  told = true
+})
+
+async function listen(): Promise<string | null> {
+  const stream = await client.chat.completions.create({
     model: 'gpt-5-mini',
     stream: true,
     messages: [{ role: 'user', content: 'Say hello. '.repeat(20) }],
   })
-  let pieces = 0
   let reason: string | null = null
   for await (const { choices } of stream) {
-    pieces += 1
-    if (pieces === 2) console.log('streaming')
+    if (told) later += 1
     reason = choices[0]?.finish_reason ?? reason
   }
-  console.log(`ended after ${pieces} pieces: ${reason}`)
+  return reason
+}
+
+async function main(): Promise<void> {
+  console.log('streaming')
+  let reason: string | null
+  do reason = await listen()
+  while (!told)
+  console.log(`${later} pieces after that, and the end: ${reason}`)
 }
 
 main().catch((err: unknown) => {

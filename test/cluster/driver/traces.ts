@@ -26,13 +26,11 @@ export function tracesOf(place: Place): Traces {
   return { processes: inside.flatMap((pid) => existing(pid)), networks: [...networks] }
 }
 
-/** What is left of it. */
+/** What is left of it. A network lives as long as a process is in it or a mount holds it; its number may soon be another's. */
 export function leftOf(place: Place, { processes, networks }: Traces): readonly string[] {
-  const here = new Set(pids().map(networkOf))
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
   return [
     ...processes.filter(isAlive).map(({ pid }) => `process ${pid}: ${read(pid, 'cmdline').replaceAll('\0', ' ')}`),
-    ...networks.filter((network) => here.has(network)),
     ...mounts.filter((mount) => mount.includes(place.folder) || networks.some((network) => mount.includes(network))),
     ...readdirSync('/sys/fs/cgroup', { withFileTypes: true })
       .filter((entry) => entry.isDirectory())

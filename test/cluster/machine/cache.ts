@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 /** Where everything of the cluster lives that is not the project's: programs, images, the state of running clusters. */
 export const cacheFolder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'outrider-cluster')
+
+const monthMs = 30 * 86_400_000
 
 /** Where a thing is kept that is made of these sources, and nothing else. */
 export function keptAt(name: string, sources: readonly (string | Buffer)[]): string {
@@ -15,7 +17,8 @@ export function keptAt(name: string, sources: readonly (string | Buffer)[]): str
 
 /** A folder with what `make` puts into it: made once, and whole or not there at all, whatever interrupts. */
 export async function kept(folder: string, make: (folder: string) => Promise<void>): Promise<string> {
-  if (existsSync(folder)) return folder
+  if (isKept(folder)) return folder
+  forgetUnused()
   const unfinished = `${folder}.${process.pid}`
   mkdirSync(unfinished, { recursive: true })
   try {
@@ -28,4 +31,21 @@ export async function kept(folder: string, make: (folder: string) => Promise<voi
     rmSync(unfinished, { recursive: true, force: true })
   }
   return folder
+}
+
+/** Whether a thing is there already; then it counts as used today. */
+export function isKept(path: string): boolean {
+  if (!existsSync(path)) return false
+  const now = new Date()
+  utimesSync(path, now, now)
+  return true
+}
+
+/** What no run has used for a month was made of sources that are no more. */
+function forgetUnused(): void {
+  if (!existsSync(cacheFolder)) return
+  for (const name of readdirSync(cacheFolder)) {
+    const path = join(cacheFolder, name)
+    if (name !== 'run' && statSync(path).mtimeMs < Date.now() - monthMs) rmSync(path, { recursive: true })
+  }
 }

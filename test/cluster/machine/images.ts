@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeArchive } from '../../../sidecar/image/archive.ts'
-import { keptAt } from './cache.ts'
+import { isKept, keptAt } from './cache.ts'
 import type { Place } from './place.ts'
 import { run } from './run.ts'
 import { pauseImage } from './settings.ts'
@@ -16,7 +16,7 @@ const startingMs = 60_000
 export async function pauseArchive(programs: string): Promise<string> {
   const file = `${keptAt('pause', [programs])}.tar`
   const config = { architecture, env: [], user: '65532:65532', entrypoint: ['/pause'] }
-  if (!existsSync(file)) await writeArchive(join(programs, 'image'), file, pauseImage, config)
+  if (!isKept(file)) await writeArchive(join(programs, 'image'), file, pauseImage, config)
   return file
 }
 

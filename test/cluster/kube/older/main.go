@@ -2,7 +2,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 
@@ -24,7 +23,7 @@ var programs = map[string]func() *cobra.Command{
 	"kube-apiserver":          func() *cobra.Command { return apiserver.NewAPIServerCommand() },
 	"kube-controller-manager": func() *cobra.Command { return controllers.NewControllerManagerCommand() },
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
-	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand() },
 	"kube-proxy":              func() *cobra.Command { return proxy.NewProxyCommand() },
 }
 
