@@ -1,5 +1,6 @@
 import { environmentNames } from './config/environmentNames.ts'
 import { exitCodeHelp } from './exitCodes.ts'
+import { injectorHelp } from './injector/injectorOptions.ts'
 
 const names = environmentNames.map(({ names: of, help }) => `  ${of.join(' ')}\n      ${help}\n`).join('')
 
@@ -7,6 +8,7 @@ const names = environmentNames.map(({ names: of, help }) => `  ${of.join(' ')}\n
 export const usage = `Usage: outrider COMMAND [OPTIONS]
 
   proxy [--config FILE]   serve calls, as the config or the environment says
+  injector                put sidecars into the pods of a cluster
   validate FILE...        say everything that is wrong with a config
   demo [--port PORT]      the proxy in front of a fake provider, to try it out
   health [--port PORT]    ask a running sidecar whether it is ready
@@ -35,6 +37,15 @@ Without a file, the environment alone is the config:
 
 ${names}
 Where several names say the same thing, they must not contradict each other.
+`,
+  injector: `Usage: outrider injector --image IMAGE [OPTIONS]
+
+Answers the API servers of a cluster that ask what to put into new pods, and keeps the certificates for that in order. Usually the chart starts
+it; outside of the cluster it needs --kubeconfig, and a webhook with a URL. The profiles are ConfigMaps of its namespace with the label
+outrider.dev/profile.
+
+${injectorHelp}
+  --help                      this text
 `,
   validate: `Usage: outrider validate FILE... [--against OLD] [--json] [--strict]
 

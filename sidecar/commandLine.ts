@@ -3,6 +3,7 @@ import { help, usage } from './commandHelp.ts'
 import { argumentsOf, optionsOf, portOf, proposal, UsageError } from './commandOptions.ts'
 import { ConfigRefused } from './config/refused.ts'
 import { exitCodes } from './exitCodes.ts'
+import { injectorKinds, injectorPlan } from './injector/injectorOptions.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -13,6 +14,7 @@ interface Command {
 
 const commands: Readonly<Record<string, Command>> = {
   proxy: { usage: help.proxy, run: proxyCommand },
+  injector: { usage: help.injector, run: injectorCommand },
   validate: { usage: help.validate, run: validateCommand },
   demo: { usage: help.demo, run: demoCommand },
   health: { usage: help.health, run: healthCommand },
@@ -50,8 +52,18 @@ async function proxyCommand(args: readonly string[], env: Env): Promise<number> 
   const proxy = await startProxy({ config, warnings, env, ...(source === undefined ? {} : { source }) })
   reload.by(proxy.reload)
   process.on('uncaughtExceptionMonitor', proxy.lastWords)
-  await told
+  await Promise.race([told, proxy.toldToQuit])
   await proxy.drain()
+  return leaving()
+}
+
+async function injectorCommand(args: readonly string[], env: Env): Promise<number> {
+  const plan = injectorPlan(optionsOf('injector', args, injectorKinds))
+  const told = untilTold()
+  const { startInjector } = await import('./injector/injector.ts')
+  const injector = await startInjector({ plan, instance: env['HOSTNAME'] ?? 'outside' })
+  await told
+  await injector.drain()
   return leaving()
 }
 

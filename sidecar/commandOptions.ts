@@ -49,11 +49,11 @@ export function argumentsOf<const Options extends Kinds>(
 }
 
 /** A port that was written on the command line. */
-export function portOf(written: string | undefined, least: 0 | 1): number | undefined {
+export function portOf(written: string | undefined, least: 0 | 1, option = 'port'): number | undefined {
   if (written === undefined) return undefined
   const port = Number(written)
   if (/^\d{1,5}$/.test(written) && port >= least && port <= 65_535) return port
-  throw new UsageError(`--port must be a number from ${least} to 65535, not "${written}".`)
+  throw new UsageError(`--${option} must be a number from ${least} to 65535, not "${written}".`)
 }
 
 /** ` Did you mean ...?`, or nothing where nothing is near. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createSecureServer, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ import { after, before, test, type TestContext } from 'node:test'
 import { WebSocket, WebSocketServer } from 'ws'
 import { bundle } from '../sidecar/image/bundle.ts'
 import { chat, provider, testCertificates } from './fixtures/provider.ts'
-import { runOutrider } from './fixtures/runOutrider.ts'
+import { program, runOutrider, tempFile } from './fixtures/runOutrider.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'outrider-bundle-'))
 const file = join(folder, 'main.cjs')
@@ -34,6 +34,14 @@ test('the bundle serves a call and a stream, and ends in order', async (t) => {
   assert.match(await (await post(run.url, { model: 'm', stream: true })).text(), /data: \[DONE\]\n\n$/)
   run.child.kill('SIGTERM')
   assert.deepEqual(await run.exit, { code: 0, signal: null })
+})
+
+test('the injector is a file of its own, with all that it needs to reach a cluster', async (t) => {
+  const kubeconfig = tempFile(t, 'kubeconfig', JSON.stringify({ clusters: [], contexts: [], users: [] }))
+  const run = program(t, ['injector', '--image=outrider', `--kubeconfig=${kubeconfig}`], { file })
+  assert.equal((await run.exit).code, 1)
+  assert.match(run.stderr(), /names no cluster in its current context/)
+  assert.ok(statSync(file).size < statSync(join(folder, 'injector.cjs')).size / 2)
 })
 
 test('what the bundle loads late is there when it is needed: HTTP/2, WebSockets, the words of a refusal', async (t) => {

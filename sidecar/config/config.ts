@@ -12,7 +12,8 @@ import { formatSize, parseSize } from './units.ts'
 
 export { ConfigRefused, type Problem } from './refused.ts'
 
-type Frozen<Value> = Value extends object ? { readonly [Key in keyof Value]: Frozen<Value[Key]> } : Value
+/** As it is, and never changed any more. */
+export type Frozen<Value> = Value extends object ? { readonly [Key in keyof Value]: Frozen<Value[Key]> } : Value
 
 /** What the sidecar runs with: checked, every default filled in, durations in milliseconds, sizes in bytes. */
 export type Config = Frozen<v.InferOutput<typeof configSchema>>

@@ -71,5 +71,10 @@ export const control = mapping({
     help: 'Port on the loopback for the status of this process; 0 takes any free one.',
     reason: 'Apart from the admin port, which all of the cluster can reach.',
   }),
+  quit: setting(flag, {
+    default: false,
+    help: 'Let any program of the pod end this process with POST /control/quit, as an order to stop would.',
+    reason: 'Only a Job whose sidecar is an ordinary container needs it, to end at all; there the injector switches it on.',
+  }),
   tokenFile: optional(filePath, { help: 'File with the token that a change must show; without it nothing can be changed.' }),
 })

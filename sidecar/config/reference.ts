@@ -1,13 +1,22 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import * as v from 'valibot'
 import { environmentNames } from './environmentNames.ts'
+import { annotationsTable } from '../injector/annotations.ts'
+import { profileSchema } from '../injector/profile.ts'
 import { configSchema } from './schema.ts'
 
 export const readmeFile = new URL('../../README.md', import.meta.url)
 
-/** The README with its two tables made anew: what a config file can say, and what the environment alone can. */
+/** The README with its tables made anew: what a config file can say, what the environment alone can, what a pod and what a profile. */
 export function withReferences(readme: string): string {
-  return between(between(readme, 'settings', settingsTable()), 'environment', environmentTable())
+  const tables = {
+    settings: settingsTable(settingsOf(configSchema, '')),
+    environment: environmentTable(),
+    annotations: annotationsTable(),
+    // What stands under config is the first table.
+    profile: settingsTable([...settingsOf(profileSchema, '')].filter(({ path }) => !path.startsWith('config.'))),
+  }
+  return Object.entries(tables).reduce((text, [name, table]) => between(text, name, table), readme)
 }
 
 /** Replaces what stands between two comments that Markdown does not show. */
@@ -18,8 +27,8 @@ function between(text: string, name: string, body: string): string {
   return `${text.slice(0, from + begin.length)}${body}${text.slice(to)}`
 }
 
-function settingsTable(): string {
-  const rows = [...settingsOf(configSchema, '')].map(({ path, standing, help, reason }) => {
+function settingsTable(settings: Iterable<Row>): string {
+  const rows = [...settings].map(({ path, standing, help, reason }) => {
     const why = reason === undefined ? '' : ` *${cell(reason)}*`
     return `| \`${path}\` | ${standing} | ${cell(help)}${why} |\n`
   })

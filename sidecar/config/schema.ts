@@ -167,8 +167,9 @@ const drain = mapping({
 })
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export const logLevel = v.picklist(levels, `must be one of ${levels.join(', ')}`)
 const log = mapping({
-  level: setting(v.picklist(levels, `must be one of ${levels.join(', ')}`), {
+  level: setting(logLevel, {
     default: 'info',
     help: 'The least severe lines to write.',
     reason: 'One line a call is what one asks for when something is wrong.',

@@ -26,6 +26,8 @@ export interface Proxy {
   readonly drain: () => Promise<void>
   /** Ends at once, whatever is in flight. */
   readonly close: () => Promise<void>
+  /** Resolves when a program of the pod has asked for the end of this process, where it may. */
+  readonly toldToQuit: Promise<void>
   /** Reads the config again, changed or not; resolves when it is in use or refused. */
   readonly reload: () => Promise<void>
   /** Writes into the log why the process ends at once. */
@@ -100,9 +102,14 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const apply = (next: Config): Promise<void> => live.replace(next, ports.prepare)
   const reloading = reload({ source, warnings, current: () => live.current.config, apply, say })
   opened.push(reloading.close)
+  const quitting = Promise.withResolvers<void>()
   const control = await openControl({
     live,
     say,
+    quit: () => {
+      say('info', 'told to quit by a program of the pod')
+      quitting.resolve()
+    },
     listening: { data: listening.addresses, admin: admin.port },
     draining: ports.isDraining,
     alarms: clock.pending,
@@ -136,6 +143,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
       await close()
     },
     close,
+    toldToQuit: quitting.promise,
     reload: reloading.now,
     lastWords: (err) => {
       log.logger.fatal({ err }, 'a defect of Outrider ends the process')

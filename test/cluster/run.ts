@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   await buildImage({ output: image, name: sidecarImage, cache: join(homedir(), '.cache/outrider/image') })
   const app = await appArchive()
   // The tests have no way out of the cluster's network.
-  await tool('prometheus')
+  for (const one of ['prometheus', 'helm3', 'helm4'] as const) await tool(one)
   // Without --keep it ends with us, whatever ends us.
   const state = await up(place, values.keep ? 'until down' : 'with me', values.kubernetes)
   try {

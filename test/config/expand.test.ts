@@ -62,7 +62,7 @@ test('the settings of what Outrider answers itself take variables too', async ()
     cors: { origins: ['https://${HOST}'], maxAge: '${AGE}' },
   })
   const { config } = await parse(text, { OFF: 'true', PORT: '9999', HOST: 'app.example', AGE: '1m' })
-  assert.deepEqual(config.control, { off: true, port: 9999 })
+  assert.deepEqual(config.control, { off: true, port: 9999, quit: false })
   assert.equal(config.local.models, false)
   assert.deepEqual([config.cors?.origins, config.cors?.maxAge], [['https://app.example'], 60_000])
 })
@@ -123,7 +123,7 @@ test('a key from the environment is no key in the config; one to fall back on is
 
 const everywhere = {
   listen: { host: '${S}', port: '${S}' },
-  control: { off: '${S}', port: '${S}', tokenFile: '${S}' },
+  control: { off: '${S}', quit: '${S}', port: '${S}', tokenFile: '${S}' },
   local: { health: '${S}', models: '${S}' },
   cors: { origins: ['${S}'], methods: ['${S}'], headers: ['${S}'], credentials: '${S}', maxAge: '${S}' },
   upstreams: [

@@ -19,7 +19,7 @@ credentials:
   assert.deepEqual(config, {
     listen: { host: 'localhost', port: 8080 },
     admin: { host: '::', port: 9090 },
-    control: { off: false, port: 9091 },
+    control: { off: false, port: 9091, quit: false },
     local: { health: true, stats: true, models: true, streamAlias: true },
     upstreams: [
       {
@@ -123,7 +123,7 @@ test('a model has a name, and may have a version, prices and limits', async () =
 test('cors, local answers and the control port are settings', async () => {
   const settings = { control: { off: true, tokenFile: '/run/token' }, local: { stats: false }, cors: { origins: ['https://a.example'] } }
   const { config } = await parseConfig(withSettings(settings), 'x')
-  assert.deepEqual(config.control, { off: true, port: 9091, tokenFile: '/run/token' })
+  assert.deepEqual(config.control, { off: true, port: 9091, quit: false, tokenFile: '/run/token' })
   assert.deepEqual(config.local, { health: true, stats: false, models: true, streamAlias: true })
   const usual = { methods: ['GET', 'POST', 'DELETE'], headers: ['*'], credentials: false, maxAge: 600_000 }
   assert.deepEqual(config.cors, { origins: ['https://a.example'], ...usual })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
 import { chat, paced, provider } from '../fixtures/provider.ts'
 import { rawClient, repliesIn, type RawReply } from '../fixtures/rawClient.ts'
-import { tempFile } from '../fixtures/runOutrider.ts'
+import { runOutrider, tempFile } from '../fixtures/runOutrider.ts'
 import { startSidecar, testKey, type Document, type Sidecar } from '../fixtures/startSidecar.ts'
 
 async function controlled(t: TestContext, upstreamUrl: string, control: Document = {}): Promise<{ sidecar: Sidecar; port: number }> {
@@ -175,4 +175,32 @@ test('it answers while calls are drained, says so, and is gone when the sidecar 
   await (await streaming).text()
   await drained
   await assert.rejects(rawClient(t, port), { code: 'ECONNREFUSED' })
+})
+
+test('told to quit where that is allowed, the process ends well, once the call under way is whole', async (t) => {
+  const stream = paced()
+  const upstream = await provider(t, stream)
+  const outrider = await runOutrider(t, upstream.url, { control: { off: false, port: 0, quit: true } })
+  const [, port = ''] = await outrider.printed(/control port (\d+)/)
+  const streaming = fetch(`${outrider.url}/chat/completions`, { method: 'POST', body: '{"stream":true}' })
+  await stream.send({ choices: [] })
+  const reply = await ask(t, Number(port), [`host: localhost:${port}`, 'content-length: 0'], 'POST /control/quit')
+  assert.equal(reply.status, 202)
+  await outrider.printed('told to quit by a program of the pod')
+  await stream.send('[DONE]')
+  await stream.end()
+  assert.match(await (await streaming).text(), /\[DONE\]/)
+  assert.deepEqual(await outrider.exit, { code: 0, signal: null })
+})
+
+test('nobody ends the process where that is not allowed, and no page of another origin where it is', async (t) => {
+  const upstream = await provider(t, [])
+  const { port } = await controlled(t, upstream.url)
+  const quit = 'POST /control/quit'
+  assert.equal((await ask(t, port, [`host: localhost:${port}`, 'content-length: 0'], quit)).status, 405)
+  const open = await controlled(t, upstream.url, { quit: true })
+  const from = (origin: string) => [`host: localhost:${open.port}`, `origin: ${origin}`, 'content-length: 0']
+  assert.equal((await ask(t, open.port, from('http://example.com'), quit)).status, 403)
+  assert.equal((await ask(t, open.port, [`host: localhost:${open.port}`], 'GET /control/quit')).status, 404)
+  assert.doesNotMatch(open.sidecar.log(), /told to quit/)
 })

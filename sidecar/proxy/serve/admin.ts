@@ -9,6 +9,8 @@ export interface AdminOptions {
   /** Our own state only: an upstream that is down is no reason to take the pod out of service. */
   readonly ready: () => boolean
   readonly started: () => boolean
+  /** What there is to say of a service that is not ready. */
+  readonly whyNot?: () => string
   /** A client that is silent for this long, or takes this long for a request, is cut off. */
   readonly patienceMs?: number
 }
@@ -41,7 +43,11 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
   }
 }
 
-function respond({ metrics, ready, started }: AdminOptions, req: IncomingMessage, res: ServerResponse): void {
+function respond(
+  { metrics, ready, started, whyNot = () => 'shutting down, or not yet listening' }: AdminOptions,
+  req: IncomingMessage,
+  res: ServerResponse,
+): void {
   const say = (status: number, body: string, type = 'text/plain; charset=utf-8'): void => {
     res.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), 'cache-control': 'no-store' })
     res.end(req.method === 'HEAD' ? undefined : body)
@@ -59,7 +65,7 @@ function respond({ metrics, ready, started }: AdminOptions, req: IncomingMessage
     case '/livez':
       return probe(true, '')
     case '/readyz':
-      return probe(ready(), 'shutting down, or not yet listening')
+      return probe(ready(), whyNot())
     case '/startupz':
       return probe(started(), 'not yet listening')
     case '/metrics':

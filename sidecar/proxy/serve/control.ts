@@ -7,6 +7,8 @@ export interface ControlOptions {
   readonly port: number
   /** The one of the config that is in use when it is asked for. */
   readonly tokenFile: () => string | undefined
+  /** Ends the process, where the config in use lets anybody of the pod do that. */
+  readonly quit: () => (() => void) | undefined
   /** Everything there is to tell, made when it is asked for. */
   readonly document: (port: number) => Promise<unknown>
   readonly patienceMs?: number
@@ -77,6 +79,13 @@ function respond(options: ControlOptions, port: number, req: IncomingMessage, re
     res.shouldKeepAlive = false
     return say(403, `${stranger}\n`)
   }
+  const path = (req.url ?? '').split('?')[0]
+  const quit = path === '/control/quit' && req.method === 'POST' ? options.quit() : undefined
+  if (quit !== undefined) {
+    res.shouldKeepAlive = false
+    say(202, 'Stopping, as soon as no call is under way.\n')
+    return quit()
+  }
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     // What comes with it is not read.
     res.shouldKeepAlive = false
@@ -87,7 +96,7 @@ function respond(options: ControlOptions, port: number, req: IncomingMessage, re
     }, failed)
     return
   }
-  if ((req.url ?? '').split('?')[0] !== '/status') return say(404, 'Served here: /status\n')
+  if (path !== '/status') return say(404, 'Served here: /status\n')
   options.document(port).then((document) => {
     say(200, `${JSON.stringify(document, null, 2)}\n`, 'application/json')
   }, failed)

@@ -4,11 +4,12 @@ import { PortTrouble, portTrouble } from './portTrouble.ts'
 
 export interface ControlSources extends Omit<EverythingSources, 'listening'> {
   readonly say: (level: 'warn', message: string) => void
+  readonly quit: () => void
   readonly listening: { readonly data: readonly string[]; readonly admin: number }
 }
 
 /** The control listener, where it is wanted and can be had: calls matter more than the view of them, so that one is done without. */
-export async function openControl({ say, ...sources }: ControlSources): Promise<Control | undefined> {
+export async function openControl({ say, quit, ...sources }: ControlSources): Promise<Control | undefined> {
   const { live } = sources
   const { off, port: wanted } = live.current.config.control
   if (off) return undefined
@@ -20,7 +21,12 @@ export async function openControl({ say, ...sources }: ControlSources): Promise<
   }
   const tokenFile = (): string | undefined => live.current.config.control.tokenFile
   try {
-    return await listenForControl({ port: wanted, tokenFile, document }).catch(portTrouble('control.port'))
+    return await listenForControl({
+      port: wanted,
+      tokenFile,
+      document,
+      quit: () => (live.current.config.control.quit ? quit : undefined),
+    }).catch(portTrouble('control.port'))
   } catch (err) {
     if (!(err instanceof PortTrouble)) throw err
     say('warn', `${err.message} Calls are served all the same, without the status that stands there; control.off says that none is wanted.`)
