@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts'
 import type { SidecarError } from './errors.ts'
 import { admit, type Admission } from './layers/admit.ts'
 import { answer } from './layers/answer.ts'
+import { bodies } from './layers/bodies.ts'
 import { body } from './layers/body.ts'
 import { credential, type Key, type Scheme } from './layers/credential.ts'
 import { deadline } from './layers/deadline.ts'
@@ -12,12 +13,14 @@ import { locate } from './layers/locate.ts'
 import { measure } from './layers/measure.ts'
 import { read, type Held } from './layers/read.ts'
 import { stale } from './layers/stale.ts'
+import { usage } from './layers/usage.ts'
 import type { Patience } from './upstream/patience.ts'
 
 export interface Settings {
   readonly timeouts: { readonly total: number; readonly streamTotal: number; readonly idle: number }
   readonly limits: { readonly inFlight: number; readonly jsonBody: number; readonly uploadBody: number; readonly replayBody: number }
   readonly streams: { readonly heartbeat: number; readonly longestEvent: number }
+  readonly log: { readonly bodies: number }
 }
 
 /** What the layers share with the rest of the process. */
@@ -43,7 +46,7 @@ export interface Target {
  * Each line says why it stands where it stands; move it only with that reason in hand.
  */
 export function pipeline(settings: Settings, { clock, report, defect, admission, held, clients }: Surroundings, target: Target): Handler {
-  const { timeouts, limits } = settings
+  const { timeouts, limits, log } = settings
   return stack(
     [
       // Above everything: counts and times what the client really got, our own errors too, to the last byte.
@@ -59,7 +62,11 @@ export function pipeline(settings: Settings, { clock, report, defect, admission,
       // Below admit, so that a shed call sets no alarm; above everything else that waits.
       deadline({ clock, totalMs: timeouts.total, streamTotalMs: timeouts.streamTotal }),
       // Above every layer that may send a call again, or asks what it is: here its body becomes known.
-      read({ jsonBytes: limits.jsonBody, uploadBytes: limits.uploadBody, replayBytes: limits.replayBody, held }),
+      read({ now: clock.now, jsonBytes: limits.jsonBody, uploadBytes: limits.uploadBody, replayBytes: limits.replayBody, held }),
+      // Above the attempts: what counts are the tokens of the answer that the client gets.
+      usage(),
+      // Below read, which makes the body known; not there at all unless somebody wants prompts in the log.
+      ...(log.bodies > 0 ? [bodies(log.bodies)] : []),
     ],
     attempts(settings, clock, target),
   )

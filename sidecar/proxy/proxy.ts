@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import { accessLog } from '../observe/accessLog.ts'
+import { accessLog, type AccessLogOptions } from '../observe/accessLog.ts'
 import { openLog, type Log } from '../observe/log.ts'
 import { metrics as openMetrics, type Metrics } from '../observe/metrics.ts'
 import { openClients } from './clients.ts'
@@ -72,8 +72,9 @@ async function start({ config, warnings, env, write }: ProxyOptions, opened: Ope
     connections: target.pool.stats,
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
+    urlOf: () => target.url,
   })
-  const told = reporting(config, log, metrics.observe, clock.now)
+  const told = reporting(config, log, metrics.observe, { now: clock.now, secrets: target.secrets })
   const handle = pipeline(config, { ...state, ...told }, target)
   const newId = callIds()
   const sockets = openTunnel(config, state, told, newId)
@@ -241,8 +242,13 @@ function openTunnel(
 }
 
 /** What is told of calls, beside what clients are told. */
-function reporting(config: Config, log: Log, count: (call: Call) => void, now: () => number): Pick<Surroundings, 'report' | 'defect'> {
-  const logCall = accessLog({ now, write: log.write, level: config.log.level })
+function reporting(
+  config: Config,
+  log: Log,
+  count: (call: Call) => void,
+  options: Pick<AccessLogOptions, 'now' | 'secrets'>,
+): Pick<Surroundings, 'report' | 'defect'> {
+  const logCall = accessLog({ ...options, write: log.write, level: config.log.level, sample: config.log.sample })
   return {
     report: (call) => {
       count(call)

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Call, Headers, Reply, Sink, Tap } from '../call.ts'
+import { handOver, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { cancel } from '../life.ts'
 
@@ -29,7 +29,10 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   const sink: Sink = {
     data: (bytes) => {
       if (over) return true
-      if (facts.bytesOut === 0) facts.firstByteMs = clock.now()
+      if (facts.bytesOut === 0) {
+        facts.firstByteMs = clock.now()
+        handOver(facts, facts.firstByteMs)
+      }
       facts.bytesOut += bytes.length
       // The last declared byte ends the answer in the same write.
       if (declared !== undefined && facts.bytesOut === Number(declared)) {
@@ -40,6 +43,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
       if (write(bytes)) return true
       if (!wantsPause) res.on('drain', () => tap?.resume())
       wantsPause = true
+      facts.slowClient = true
       return false
     },
     end: (trailers) => {
@@ -60,7 +64,10 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   }
   tap = reply.flow(sink)
   // The body may take its time, and the head is worth having before it.
-  if (facts.bytesOut === 0 && !over) res.flushHeaders()
+  if (facts.bytesOut === 0 && !over) {
+    res.flushHeaders()
+    handOver(facts, clock.now())
+  }
   if (wantsPause && !over) tap.pause()
 }
 

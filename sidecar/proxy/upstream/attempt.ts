@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import type { Call, Headers, Reply, Sink } from '../call.ts'
+import { handOver, isUpload, type Call, type Headers, type Reply, type Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
@@ -54,6 +54,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     giveBack(connection)
   }
 
+  const outgoing = sent(call.body)
   const body = incoming({
     pause: () => {
       controller?.pause()
@@ -81,9 +82,12 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
       controller = c
       beganMs = clock.now()
       facts.connectedMs = beganMs
+      // Of an upload, and of much at once, the sending is others' time.
+      if (!isUpload(call.body) && outgoing.length === undefined) facts.oursMs = beganMs
     },
     onRequestSent: () => {
       facts.sentMs = clock.now()
+      handOver(facts, facts.sentMs)
     },
     onResponseStarted: () => {
       started = true
@@ -99,10 +103,9 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
       headed = true
       stopWatch?.()
       facts.headMs = clock.now()
+      facts.oursMs = facts.headMs
       if (facts.sentMs === 0) facts.sentMs = facts.headMs
-      const bare = call.method === 'HEAD' || status === 204 || status === 304
-      const framed =
-        bare || connection.capacity > 1 || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+      const framed = connection.capacity > 1 || isFramed(call, status, headers)
       give({ status, headers, framed, complete: body.complete, flow: body.flow, drop })
     },
     onResponseData: (c, bytes) => {
@@ -110,6 +113,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     },
     onResponseEnd: (_c, trailers) => {
       if (over) return
+      facts.endedMs = clock.now()
       leave()
       body.end(trailers as IncomingHttpHeaders as Headers)
     },
@@ -129,10 +133,17 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
   if (life.cancelled !== undefined) return giveBack(connection)
   connection.uses++
   connection.expectHead()
-  const outgoing = sent(call.body)
   const headers = outgoing.length === undefined ? call.headers : [...call.headers, 'content-length', String(outgoing.length)]
   connection.client.dispatch({ method: call.method as 'POST', path, headers: headers as string[], body: outgoing.body }, handler)
   if (!over && !headed) stopWatch = watchWriting({ clock, writeMs, connection, outgoing, handed: () => facts.sentMs !== 0, stop })
 }
 
 const nowhere: Sink = { data: () => true, end: () => {}, fail: () => {} }
+
+/** Over HTTP/1, only these say where the body ends. */
+const isFramed = ({ method }: Call, status: number, headers: Headers): boolean =>
+  method === 'HEAD' ||
+  status === 204 ||
+  status === 304 ||
+  headers['content-length'] !== undefined ||
+  headers['transfer-encoding'] !== undefined
