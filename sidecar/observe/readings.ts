@@ -1,5 +1,4 @@
 import { readdirSync } from 'node:fs'
-import { performance } from 'node:perf_hooks'
 import type { MetricName } from './catalogue.ts'
 import type { Exposition } from './tallies.ts'
 
