@@ -82,6 +82,8 @@ export interface Facts {
   ownMs: number
   /** Since when that is so; 0 while it is not. */
   oursMs: number
+  /** Sees the bytes of the answer on their way to the client. */
+  note: ((bytes: Buffer) => void) | undefined
   /** Finds what the answer says about its tokens; asked once, when the call is over. */
   tellUsage: (() => Usage | undefined) | undefined
   usage: Usage | undefined
@@ -120,6 +122,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     slowClient: false,
     ownMs: 0,
     oursMs: now,
+    note: undefined,
     tellUsage: undefined,
     usage: undefined,
     bodies: undefined,

@@ -1,5 +1,4 @@
-import { isUpload, type Headers, type Layer } from '../call.ts'
-import { noting } from './usage.ts'
+import { isUpload, type Headers, type Layer, type Reply } from '../call.ts'
 
 /** Keeps the beginnings of both bodies for the log, where somebody has asked for that: of text, up to `most` bytes each. */
 export function bodies(most: number): Layer {
@@ -21,3 +20,19 @@ export function bodies(most: number): Layer {
 
 const isText = ({ 'content-type': type, 'content-encoding': coding }: Headers): boolean =>
   (coding === undefined || coding === 'identity') && typeof type === 'string' && /json|^text\//i.test(type)
+
+/** The reply, each of whose bytes is seen on its way. */
+function noting(reply: Reply, note: (bytes: Buffer) => void): Reply {
+  return {
+    ...reply,
+    flow: (sink) =>
+      reply.flow({
+        data: (bytes) => {
+          note(bytes)
+          return sink.data(bytes)
+        },
+        end: sink.end,
+        fail: sink.fail,
+      }),
+  }
+}

@@ -1,4 +1,4 @@
-import type { Headers, Layer, Reply } from '../call.ts'
+import type { Headers, Layer } from '../call.ts'
 import { tellsTokens, usageOf } from '../llm/usage.ts'
 import { decoder } from '../llm/coding.ts'
 
@@ -28,27 +28,12 @@ export function usage(): Layer {
       const { first, last } = ends.text()
       return usageOf(facts.operation, first, last)
     }
-    return noting(reply, ends.note)
+    facts.note = ends.note
+    return reply
   }
 }
 
 const isJson = ({ 'content-type': type }: Headers): boolean => typeof type === 'string' && /^application\/(?:[\w.-]+\+)?json/i.test(type)
-
-/** The reply, each of whose bytes is seen on its way. */
-export function noting(reply: Reply, note: (bytes: Buffer) => void): Reply {
-  return {
-    ...reply,
-    flow: (sink) =>
-      reply.flow({
-        data: (bytes) => {
-          note(bytes)
-          return sink.data(bytes)
-        },
-        end: sink.end,
-        fail: sink.fail,
-      }),
-  }
-}
 
 interface Ends {
   readonly note: (bytes: Buffer) => void

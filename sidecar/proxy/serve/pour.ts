@@ -13,6 +13,7 @@ export interface Client {
 /** Writes a reply to the client, as fast as the client takes it and no faster. */
 export function pour(call: Call, reply: Reply, { req, res, clock }: Client): void {
   const { facts } = call
+  const { note } = facts
   if (res.destroyed || call.life.over) return reply.drop()
   facts.status = reply.status
   const declared = reply.headers['content-length']
@@ -34,6 +35,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
         handOver(facts, facts.firstByteMs)
       }
       facts.bytesOut += bytes.length
+      note?.(bytes)
       // The last declared byte ends the answer in the same write.
       if (declared !== undefined && facts.bytesOut === Number(declared)) {
         over = true
