@@ -1,9 +1,8 @@
 import packageJson from '../package.json' with { type: 'json' }
-import { optionsOf, proposal, UsageError } from './commandOptions.ts'
+import { help, usage } from './commandHelp.ts'
+import { argumentsOf, optionsOf, portOf, proposal, UsageError } from './commandOptions.ts'
 import { ConfigRefused } from './config/refused.ts'
-
-/** What the process ends with; the same for every command. */
-export const exitCodes = { ok: 0, failed: 1, usage: 2, configRefused: 64 } as const
+import { exitCodes } from './exitCodes.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -13,37 +12,12 @@ interface Command {
 }
 
 const commands: Readonly<Record<string, Command>> = {
-  proxy: {
-    usage: `Usage: outrider proxy --config FILE
-
-Serves calls as the config says, until it is told to stop: SIGTERM or SIGINT finishes
-what is in flight, a second one ends at once.
-
-  --config FILE   the config, YAML or JSON
-  --help          this text
-`,
-    run: proxyCommand,
-  },
-  demo: {
-    usage: `Usage: outrider demo [--port PORT]
-
-Runs the proxy in front of a fake provider, and shows calls to paste.
-
-  --port PORT     where to listen; 8080 unless given, 0 for any free port
-  --help          this text
-`,
-    run: demoCommand,
-  },
+  proxy: { usage: help.proxy, run: proxyCommand },
+  validate: { usage: help.validate, run: validateCommand },
+  demo: { usage: help.demo, run: demoCommand },
+  health: { usage: help.health, run: healthCommand },
+  sleep: { usage: help.sleep, run: sleepCommand },
 }
-
-const usage = `Usage: outrider COMMAND [OPTIONS]
-
-  proxy --config FILE     serve calls as the config says
-  demo [--port PORT]      the proxy in front of a fake provider, to try it out
-
-  COMMAND --help          more about one command
-  --version               the version
-`
 
 /** Runs one command and resolves with the exit code of the process. */
 export async function commandLine(args: readonly string[], env: Env): Promise<number> {
@@ -65,24 +39,73 @@ export async function commandLine(args: readonly string[], env: Env): Promise<nu
 
 async function proxyCommand(args: readonly string[], env: Env): Promise<number> {
   const { config: file } = optionsOf('proxy', args, { config: 'string' })
-  if (file === undefined) throw new UsageError('proxy needs a config: --config FILE.')
   const told = untilTold()
+  const reload = onHangup()
   const { loadConfig } = await import('./config/config.ts')
+  const { followConfig } = await import('./config/follow.ts')
   const { startProxy } = await import('./proxy/proxy.ts')
-  const { config, warnings } = await loadConfig(file)
-  const proxy = await startProxy({ config, warnings, env })
+  // The environment of a process never changes: only a file is followed.
+  const source = file === undefined ? undefined : followConfig(file, () => loadConfig(file, env))
+  const { config, warnings } = source === undefined ? await fromEnvironment(env) : await source.load()
+  const proxy = await startProxy({ config, warnings, env, ...(source === undefined ? {} : { source }) })
+  reload.by(proxy.reload)
   process.on('uncaughtExceptionMonitor', proxy.lastWords)
   await told
   await proxy.drain()
   return leaving()
 }
 
+async function fromEnvironment(env: Env) {
+  const { configFromEnvironment } = await import('./config/environment.ts')
+  return configFromEnvironment(env)
+}
+
+async function validateCommand(args: readonly string[], env: Env): Promise<number> {
+  const { values, operands } = argumentsOf('validate', args, { against: 'string', json: 'boolean', strict: 'boolean' })
+  const { against, json = false, strict = false } = values
+  if (operands.length === 0) throw new UsageError('validate needs a config: FILE, a folder, or - for standard input.')
+  if (against === '-' && operands.includes('-')) throw new UsageError('Standard input cannot be both the config and the one from before.')
+  const { validate } = await import('./config/validate.ts')
+  const readInput = async (): Promise<string> => {
+    const { text } = await import('node:stream/consumers')
+    return text(process.stdin)
+  }
+  const { ok, out, err } = await validate({ paths: operands, against, strict, json, env, readInput })
+  process.stdout.write(out)
+  process.stderr.write(err)
+  return ok ? exitCodes.ok : exitCodes.configRefused
+}
+
+async function healthCommand(args: readonly string[]): Promise<number> {
+  const { url: written, port: writtenPort, live } = optionsOf('health', args, { url: 'string', port: 'string', live: 'boolean' })
+  if (written !== undefined && writtenPort !== undefined) throw new UsageError('health takes --url or --port, not both.')
+  const url = URL.parse(written ?? `http://localhost:${portOf(writtenPort, 1) ?? 9090}`)
+  if (url?.protocol !== 'http:') throw new UsageError('--url must be a whole URL that starts with http://, such as http://localhost:9090.')
+  url.pathname = `${url.pathname.replace(/\/(?:(?:live|ready|startup)z)?$/, '')}/${live ? 'livez' : 'readyz'}`
+  const { health } = await import('./health.ts')
+  const { good, line } = await health(url)
+  return good ? say(line) : complain(exitCodes.failed, line)
+}
+
+async function sleepCommand(args: readonly string[]): Promise<number> {
+  const told = untilTold()
+  const [written, more] = argumentsOf('sleep', args, {}).operands
+  if (written === undefined || more !== undefined) throw new UsageError('sleep takes one duration, such as 5s.')
+  const { durationPattern, parseDuration } = await import('./config/units.ts')
+  const text = /^\d+$/.test(written) ? `${written}s` : written
+  const wait = durationPattern.test(text) ? parseDuration(text) : Number.NaN
+  // A timer of the runtime holds no more.
+  if (!(wait <= 2_147_483_647)) throw new UsageError(`"${written}" is no duration up to 24 days: write 500ms, 5s or 2m.`)
+  let timer: NodeJS.Timeout | undefined
+  const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, wait)))
+  await Promise.race([over, told])
+  clearTimeout(timer)
+  return exitCodes.ok
+}
+
 async function demoCommand(args: readonly string[], env: Env): Promise<number> {
   const { port: written } = optionsOf('demo', args, { port: 'string' })
-  const port = written === undefined ? undefined : Number(written)
-  if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    throw new UsageError(`--port must be a number from 0 to 65535, not "${written}".`)
-  }
+  const port = portOf(written, 0)
   const told = untilTold()
   const { demo } = await import('./demo/demo.ts')
   const { parseConfig } = await import('./config/config.ts')
@@ -90,9 +113,10 @@ async function demoCommand(args: readonly string[], env: Env): Promise<number> {
   const running = await demo({
     ...(port === undefined ? {} : { port }),
     out: process.stdout,
-    startProxy: async (text) => {
+    plain: (env['NO_COLOR'] ?? '') !== '',
+    startProxy: async (text, write) => {
       const { config } = await parseConfig(text, 'demo config')
-      const proxy = await startProxy({ config, warnings: [], env })
+      const proxy = await startProxy({ config, warnings: [], env, write })
       return { url: `http://localhost:${proxy.port}`, close: proxy.close }
     },
   })
@@ -116,6 +140,22 @@ function untilTold(): Promise<void> {
     process.on('SIGTERM', onSignal)
     process.on('SIGINT', onSignal)
   })
+}
+
+/** An order to read the config again must not end a process that is still starting. */
+function onHangup(): { by: (reload: () => Promise<void>) => void } {
+  let asked = false
+  let reload: (() => Promise<void>) | undefined
+  process.on('SIGHUP', () => {
+    asked = true
+    void reload?.()
+  })
+  return {
+    by: (how) => {
+      reload = how
+      if (asked) void how()
+    },
+  }
 }
 
 /** Whatever still holds the event loop is of no use to anybody now: log lines, for one, that nobody takes. */

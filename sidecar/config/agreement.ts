@@ -17,10 +17,20 @@ export interface Finding {
  */
 export function disagreements(document: unknown): { problems: Finding[]; warnings: Finding[] } {
   const root = isMapping(document) ? document : {}
-  const found = { problems: [...openRelay(root), ...samePort(root), ...sameNames(root)], warnings: trials(root) }
+  const found = {
+    problems: [
+      ...openRelay(root),
+      ...samePort(root),
+      ...controlPort(root),
+      ...everyone(root),
+      ...sameNames(root, 'clients'),
+      ...sameNames(root, 'models'),
+    ],
+    warnings: trials(root),
+  }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]
-    found.problems.push(...halfCertificate(upstream, path), ...undeclared(upstream, root, path))
+    found.problems.push(...halfCertificate(upstream, path), ...undeclared(upstream, root, path), ...circle(upstream, root, path))
     found.warnings.push(...inTheClear(upstream, path))
   }
   found.warnings.push(...unused(root))
@@ -48,13 +58,39 @@ function samePort(root: Fields): Finding[] {
   return [{ path: ['admin', 'port'], message: 'is the port of listen too: they are two listeners' }]
 }
 
-function sameNames(root: Fields): Finding[] {
-  const names = items(root['clients']).map(({ name }) => name)
+function controlPort(root: Fields): Finding[] {
+  const { off, port = 9091 } = fields(root['control'])
+  if (off === true || port === 0) return []
+  const others = [
+    ['listen', fields(root['listen'])['port'] ?? 8080],
+    ['admin', fields(root['admin'])['port'] ?? 9090],
+  ] as const
+  return others.flatMap(([name, taken]) =>
+    taken === port ? [{ path: ['control', 'port'], message: `is the port of ${name} too: they are two listeners` }] : [],
+  )
+}
+
+function everyone(root: Fields): Finding[] {
+  const { origins, credentials } = fields(root['cors'])
+  if (credentials !== true || !Array.isArray(origins) || !origins.includes('*')) return []
+  return [{ path: ['cors', 'credentials'], message: 'cannot go with the origin *: browsers refuse that' }]
+}
+
+function sameNames(root: Fields, list: 'clients' | 'models'): Finding[] {
+  const names = items(root[list]).map(({ name }) => name)
   return names.flatMap((name, index) =>
     typeof name === 'string' && names.indexOf(name) < index
-      ? [{ path: ['clients', index, 'name'], message: 'is the name of another client too' }]
+      ? [{ path: [list, index, 'name'], message: `is the name of another ${list.slice(0, -1)} too` }]
       : [],
   )
+}
+
+/** What an app is told to call, such as OPENAI_BASE_URL, is easily given to the sidecar as well. */
+function circle({ url }: Fields, root: Fields, path: Path): Finding[] {
+  const { hostname = '', port = '', protocol } = (typeof url === 'string' ? URL.parse(url) : undefined) ?? {}
+  const called = port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
+  if (called !== (fields(root['listen'])['port'] ?? 8080) || !isLoopback(hostname.replace(/^\[|\]$/g, ''))) return []
+  return [{ path: [...path, 'url'], message: 'is where Outrider itself listens: calls would go round in a circle' }]
 }
 
 function halfCertificate(upstream: Fields, path: Path): Finding[] {

@@ -1,12 +1,16 @@
 import { writeFileSync } from 'node:fs'
 import { toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
+import { isMapping } from './mapping.ts'
 import { configSchema } from './schema.ts'
 
 export const jsonSchemaFile = new URL('config.schema.json', import.meta.url)
 
-/** The JSON Schema of a config as people write it, for editors and for the chart's values; the text of `config.schema.json`. */
-export function jsonSchema(): string {
+/**
+ * The JSON Schema of a config as people write it, for editors and for the chart's values; the text of `config.schema.json`. Without
+ * `variables`, `${NAME}` is allowed only where any text is: a profile from the broker cannot ask for variables.
+ */
+export function jsonSchema({ variables = true }: { readonly variables?: boolean } = {}): string {
   const converted = toJsonSchema(configSchema, {
     typeMode: 'input',
     // What only code can check (two settings that must agree, an IP address) is left to the sidecar.
@@ -15,8 +19,38 @@ export function jsonSchema(): string {
     overrideSchema: ({ valibotSchema, jsonSchema: made }) =>
       'wrapped' in valibotSchema ? { ...made, ...v.getMetadata(valibotSchema.wrapped as v.GenericSchema) } : undefined,
   })
-  const titled = { title: 'Outrider config', ...converted }
+  const settings = variables ? { ...(orVariable(converted) as object), definitions: { variable } } : converted
+  const titled = { title: 'Outrider config', ...settings }
   return `${JSON.stringify(titled, withReason, 2)}\n`
+}
+
+const variable = { type: 'string', pattern: '\\$\\{[A-Za-z_]\\w*(?::-[^}]*)?\\}', description: 'Filled in from the environment.' }
+
+/** Lets a variable stand wherever a text, a number or a truth value is bound to a form. */
+function orVariable(schema: unknown): unknown {
+  if (!isMapping(schema)) return schema
+  const { properties, items, additionalProperties, anyOf, ...rest } = schema
+  if (Array.isArray(anyOf)) return { ...rest, anyOf: [...anyOf.map(inside), reference] }
+  const isForm = 'enum' in rest || 'const' in rest || 'pattern' in rest || ['number', 'integer', 'boolean'].includes(String(rest['type']))
+  if (isForm) {
+    const { description, reason, default: preset, ...form } = rest
+    return { description, reason, default: preset, anyOf: [form, reference] }
+  }
+  return {
+    ...rest,
+    ...(isMapping(properties) && {
+      properties: Object.fromEntries(Object.entries(properties).map(([name, value]) => [name, orVariable(value)])),
+    }),
+    ...(items !== undefined && { items: orVariable(items) }),
+    ...(additionalProperties !== undefined && { additionalProperties: orVariable(additionalProperties) }),
+  }
+}
+
+const reference = { $ref: '#/definitions/variable' }
+
+/** Of alternatives, one more is enough for all; what they hold inside has its own. */
+function inside(option: unknown): unknown {
+  return isMapping(option) && ('properties' in option || 'items' in option) ? orVariable(option) : option
 }
 
 /** Editors show `description` alone, so the reason of a default becomes its last sentence. */

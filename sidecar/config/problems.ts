@@ -10,12 +10,21 @@ type Issue = v.BaseIssue<unknown>
 // Nobody mends more in one go, and a document of nothing but mistakes must not cost minutes.
 const mostTold = 100
 
-/** Every issue of the schema and every finding, as sentences with their places, in the order of the text. */
-export function problemsOf(issues: readonly Issue[], findings: readonly Finding[], document: Document): Problem[] {
-  const refused = issues.flatMap(flat).map((issue) => ({ path: pathOf(issue), message: sentence(issue) }))
+/**
+ * Every issue of the schema and every finding, as sentences with their places, in the order of the text. Of a place in `unknown`, whose value
+ * is not known, nothing else is said.
+ */
+export function problemsOf(
+  issues: readonly Issue[],
+  findings: readonly Finding[],
+  document: Document,
+  unknown: readonly Finding[] = [],
+): Problem[] {
+  const broken = issues.flatMap(flat).map((issue) => ({ path: pathOf(issue), message: sentence(issue, document) }))
+  const refused = [...unknown, ...broken.filter(({ path }) => !unknown.some((place) => spelled(place.path) === spelled(path)))]
   // A value that is wrong by itself cannot be expected to fit the others.
   const rest = findings.filter(({ path }) => !refused.some((issue) => spelled(issue.path) === spelled(path)))
-  const all = [...unrepeated(refused), ...rest.map((finding) => ({ path: finding.path, message: proposal(finding) }))]
+  const all = [...unrepeated(refused), ...rest.map((finding) => ({ path: finding.path, message: proposal(finding, document) }))]
   const told = all
     .slice(0, mostTold)
     .map(({ path, message }) => ({ path: spelled(path), message, ...document.placeOf(path) }))
@@ -39,7 +48,7 @@ function pathOf(issue: Issue): Path {
   return (issue.path ?? []).map(({ key }) => (typeof key === 'number' ? key : String(key)))
 }
 
-function sentence(issue: Issue): string {
+function sentence(issue: Issue, document: Document): string {
   if (issue.expected === 'never' && Array.isArray(issue.requirement)) return unknownKey(String(issue.input), issue.requirement.map(String))
   if (issue.input === undefined) return 'is missing'
   // As it was written: a duration that is out of bounds has become milliseconds by now.
@@ -47,7 +56,20 @@ function sentence(issue: Issue): string {
   if (written === null) return 'is empty: fill it in or leave it out'
   // Of what stands under credentials nothing is shown, however short.
   if (!issue.message.startsWith('must be') || pathOf(issue)[0] === 'credentials') return issue.message
-  return `${issue.message}, not ${show(written)}`
+  const origin = document.originOf?.(pathOf(issue))
+  if (origin !== undefined) return `${issue.message}, not ${origin}`
+  return `${issue.message}, not ${show(written)}${meant(issue, written)}`
+}
+
+/** For a word that is one of few. */
+function meant(issue: Issue, written: unknown): string {
+  const choice = issue.type === 'picklist' ? issue : issue.issues?.find(({ type }) => type === 'picklist')
+  if (choice === undefined || typeof written !== 'string') return ''
+  const near = nearest(
+    written,
+    [...(choice.expected ?? '').matchAll(/"([^"]*)"/g)].map(([, word = '']) => word),
+  )
+  return near === undefined ? '' : `; did you mean "${near}"?`
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
@@ -57,9 +79,11 @@ function unknownKey(key: string, known: readonly string[]): string {
   return near ? `unknown key; did you mean "${near}"?` : `unknown key; known here: ${known.join(', ')}`
 }
 
-function proposal({ message, wanted, known = [] }: Finding): string {
+function proposal({ path, message, wanted, known = [] }: Finding, document: Document): string {
   if (wanted === undefined) return message
   const names = known.filter((name) => showable(name, longestName))
+  const origin = document.originOf?.(path)
+  if (origin !== undefined) return `${message}, not ${origin}; declared: ${names.join(', ') || 'nothing'}`
   const near = nearest(wanted, names)
   const declared = names.length > 0 ? `declared: ${names.join(', ')}` : 'nothing is declared there'
   return `${message}, not ${show(wanted)}; ${near ? `did you mean "${near}"? ` : ''}${declared}`
@@ -79,7 +103,7 @@ const longestValue = 15
 const longestName = 31
 const keyLike = /^(?:sk|pk|rk|gsk|hf|xai|ghp)[-_]|^AIza|^eyJ|^(?:bearer|basic)\b|@/i
 
-function showable(text: string, longest: number): boolean {
+export function showable(text: string, longest: number): boolean {
   return text.length <= longest && !keyLike.test(text)
 }
 
@@ -92,7 +116,7 @@ function show(value: unknown): string {
 }
 
 /** `upstreams[0].url`; a name that could be a key is replaced by its length. */
-function spelled(path: Path): string {
+export function spelled(path: Path): string {
   return path
     .map((step, index) => {
       if (typeof step === 'number') return `[${step}]`

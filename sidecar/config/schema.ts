@@ -2,7 +2,9 @@ import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memoryBound, name, share, size, sizeOr } from './kinds.ts'
 import { admin, clientsSchema, listen } from './listenerSettings.ts'
+import { control, cors, local } from './localSettings.ts'
 import { mapping, named } from './mapping.ts'
+import { models } from './modelSettings.ts'
 import { optional, required, setting } from './setting.ts'
 import { credential, upstream } from './upstreamSettings.ts'
 
@@ -87,7 +89,7 @@ const limits = mapping({
   }),
   memory: setting(memoryBound, {
     default: '40%',
-    help: 'Bodies and unread answers together may hold this much: a size, or a share of what the container may use.',
+    help: 'Request bodies together may hold this much: a size, or a share of what the container may use.',
     reason: 'The rest is for the runtime, sockets and the copy that each write makes.',
   }),
   inFlight: setting(count(), {
@@ -186,6 +188,9 @@ const log = mapping({
 export const configSchema = mapping({
   listen: section(listen, 'Where the app sends its calls.'),
   admin: section(admin, 'Probes and metrics.'),
+  control: section(control, 'The status of this process, for who is inside of the pod.'),
+  local: section(local, 'Answers that Outrider gives itself.'),
+  cors: optional(cors, { help: 'Lets web pages of other origins call. Without it none may.' }),
   clients: optional(clientsSchema, { help: 'Who may call; needed when listen.host is not the loopback.' }),
   clientsFile: optional(filePath, { help: 'A file with the list of clients; read again when it changes.' }),
   upstreams: required(
@@ -201,6 +206,7 @@ export const configSchema = mapping({
     help: 'The keys, each under a name that upstreams refer to.',
     reason: 'An upstream without authentication needs none.',
   }),
+  models: optional(models, { help: 'What is known of models; checked, but used for nothing yet by this version.' }),
   timeouts: section(timeouts, 'Every wait has a bound.'),
   limits: section(limits, 'What one sidecar takes on.'),
   streams: section(streams, 'Server-sent events.'),

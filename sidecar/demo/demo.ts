@@ -2,13 +2,19 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { banner } from './demoBanner.ts'
+import { shortLog } from './demoLog.ts'
 import { startProvider, type ProviderOptions } from './provider.ts'
 
 export type DemoOptions = {
   /** Where the proxy should listen: 8080 unless said otherwise. */
   readonly port?: number
   readonly out: NodeJS.WritableStream
-  readonly startProxy: (configText: string) => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
+  /** No colour, whatever `out` is. */
+  readonly plain?: boolean
+  readonly startProxy: (
+    configText: string,
+    log: (lines: string) => void,
+  ) => Promise<{ readonly url: string; readonly close: () => Promise<void> }>
   /** How fast the fake model is. */
   readonly pace?: Pick<ProviderOptions, 'firstTokenMs' | 'tokenMs'>
 }
@@ -17,21 +23,36 @@ export type DemoOptions = {
 const modelPace = { firstTokenMs: 200, tokenMs: 25 }
 
 /** Runs the proxy in front of a fake provider, and says what to paste to see it work. */
-export async function demo({ port: wanted = 8080, out, startProxy, pace = modelPace }: DemoOptions): Promise<{ close(): Promise<void> }> {
+export async function demo({
+  port: wanted = 8080,
+  out,
+  plain = false,
+  startProxy,
+  pace = modelPace,
+}: DemoOptions): Promise<{ close(): Promise<void> }> {
   // Made anew each time: a key that stands in the source is one that people begin to use.
   const key = `sk-demo-${randomBytes(12).toString('hex')}`
   const provider = await startProvider({ ...pace, expectKey: key, remember: false })
   try {
     const port = await freePort(wanted)
     const adminPort = await freePort(9090, port)
-    const proxy = await startProxy(configText(port, adminPort, `${provider.url}/v1`, key))
+    const controlPort = await freePort(9091, port, adminPort)
+    let shows = false
+    // What is logged before the banner is in the banner.
+    const log = (lines: string): void => {
+      if (shows) out.write(shortLog(lines))
+    }
+    const proxy = await startProxy(configText({ port, adminPort, controlPort, upstreamUrl: `${provider.url}/v1`, key }), log)
     const taken = wanted === 0 || port === wanted ? {} : { takenPort: wanted }
-    const colour = 'isTTY' in out && out.isTTY === true
+    const colour = !plain && 'isTTY' in out && out.isTTY === true
     out.write(banner({ url: loopback(proxy.url), adminUrl: `http://localhost:${adminPort}`, ...taken }, colour))
+    shows = true
     return {
       async close() {
+        shows = false
         await proxy.close()
         await provider.close()
+        out.write('\nThe demo has ended.\n')
       },
     }
   } catch (err) {
@@ -40,12 +61,22 @@ export async function demo({ port: wanted = 8080, out, startProxy, pace = modelP
   }
 }
 
-function configText(port: number, adminPort: number, upstreamUrl: string, key: string): string {
+interface DemoConfig {
+  readonly port: number
+  readonly adminPort: number
+  readonly controlPort: number
+  readonly upstreamUrl: string
+  readonly key: string
+}
+
+function configText({ port, adminPort, controlPort, upstreamUrl, key }: DemoConfig): string {
   return `listen:
   port: ${port}
 admin:
   host: 127.0.0.1
   port: ${adminPort}
+control:
+  port: ${controlPort}
 upstreams:
   - name: demo
     url: ${upstreamUrl}
@@ -53,6 +84,11 @@ upstreams:
 credentials:
   demo:
     value: ${key}
+# Nobody wants to wait a minute to see a wait end.
+timeouts:
+  firstEvent: 5s
+  idle: 5s
+  total: 15s
 `
 }
 
@@ -62,11 +98,11 @@ function loopback(url: string): string {
 }
 
 /** The port itself where it can be had, else any free one but `except`. */
-async function freePort(wanted: number, except?: number): Promise<number> {
-  if (wanted !== 0 && wanted !== except && (await canListen(wanted))) return wanted
+async function freePort(wanted: number, ...except: readonly number[]): Promise<number> {
+  if (wanted !== 0 && !except.includes(wanted) && (await canListen(wanted))) return wanted
   for (;;) {
     const port = await anyPort()
-    if (port !== except && (await canListen(port))) return port
+    if (!except.includes(port) && (await canListen(port))) return port
   }
 }
 

@@ -1,3 +1,5 @@
+import { moods } from './providerMoods.ts'
+
 export type Addresses = {
   /** Origin of the proxy, e.g. `http://localhost:8080`. */
   readonly url: string
@@ -45,9 +47,16 @@ export function banner({ url, adminUrl, takenPort }: Addresses, colour: boolean)
       `  -d '{"model":"claude-sonnet-4-5","max_tokens":99,`,
       `       ${words}`,
     ),
+    ...block(
+      'Models that misbehave: put one in place of gpt-4o-mini',
+      ...Object.entries(moods).map(([name, { does }]) => `${name.padEnd(14)}${does}`),
+    ),
+    '  An answer of ours says so in x-outrider-error: see it with curl -i. Waits are',
+    '  short here: 5 s for a stream to begin or go on, 15 s for a whole answer.',
+    '',
     ...block('Is it ready, and what has it done', `curl ${adminUrl}/readyz`, `curl ${adminUrl}/metrics`),
     ...block('With the openai SDK (any text will do as its key)', `new OpenAI({ baseURL: '${url}/v1', apiKey: 'none' })`),
-    'Ctrl+C ends it.',
+    'Ctrl+C ends it. Each call is told below.',
     '',
   ].join('\n')
 }

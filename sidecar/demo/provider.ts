@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 import { send, type Answer, type Pace } from './providerAnswer.ts'
 import { problems, refusal, type Dialect } from './providerErrors.ts'
+import { moodOf, moods } from './providerMoods.ts'
 import { rateLimits, standardHeaders } from './providerHeaders.ts'
 import { answerTo } from './providerRoutes.ts'
-import { witness, type Seen } from './providerSeen.ts'
+import { witness, type Seen, type Witness } from './providerSeen.ts'
 
 export type { Seen }
 
@@ -39,6 +40,7 @@ export const demoModels: readonly string[] = [
   'text-embedding-3-small',
   'text-embedding-3-large',
   'gpt-4o-mini-tts',
+  ...Object.keys(moods),
 ]
 
 /** Starts a fake LLM provider on a free port of the loopback. It answers as OpenAI and Anthropic do, at once unless a pace is given. */
@@ -48,9 +50,9 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Runn
   let aborted = 0
   const answer = answering(options)
   const listener: RequestListener = (req, res) => {
-    const witnessed = witness(req, res).seen
-    if (remember) seen.push(witnessed)
-    void witnessed.closed.then((gone) => {
+    const witnessed = witness(req, res)
+    if (remember) seen.push(witnessed.seen)
+    void witnessed.seen.closed.then((gone) => {
       if (gone) aborted += 1
     })
     void answer(req, res, witnessed)
@@ -73,9 +75,10 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Runn
   }
 }
 
-function answering({ expectKey, models = demoModels, firstTokenMs = 0, tokenMs = 0 }: ProviderOptions) {
+/** The provider's answers without its listener, for whoever serves them among other things. */
+export function answering({ expectKey, models = demoModels, firstTokenMs = 0, tokenMs = 0 }: ProviderOptions = {}) {
   const limits = rateLimits()
-  return async (req: IncomingMessage, res: ServerResponse, { whole }: Seen): Promise<void> => {
+  return async (req: IncomingMessage, res: ServerResponse, { seen: { whole }, leave }: Witness): Promise<void> => {
     const startedAt = performance.now()
     const path = (req.url ?? '').replace(/\?.*$/, '')
     const dialect = dialectOf(path, req.headers)
@@ -85,7 +88,10 @@ function answering({ expectKey, models = demoModels, firstTokenMs = 0, tokenMs =
       for (const [name, value] of Object.entries({ ...headers, ...limits(dialect, Math.ceil(body.length / 4)) })) res.setHeader(name, value)
       const problem = headProblem(dialect, req.headers, expectKey)
       const asked = { method: req.method ?? '', path, dialect, body, models, requestId: id }
-      await send(problem === undefined ? answerTo(asked) : refusal(dialect, problem, id), res, { firstTokenMs, tokenMs })
+      const answer = problem === undefined ? answerTo(asked) : refusal(dialect, problem, id)
+      const pace = { firstTokenMs, tokenMs }
+      const mood = problem === undefined ? moodOf(body, models) : undefined
+      await (mood === undefined ? send(answer, res, pace) : mood.play({ res, dialect, requestId: id, answer, pace, leave }))
     } catch {
       await fail(res, dialect)
     }

@@ -45,8 +45,7 @@ export async function send(answer: Answer, res: ServerResponse, pace: Pace): Pro
 }
 
 async function stream(events: readonly SseEvent[], res: ServerResponse, { firstTokenMs, tokenMs }: Pace): Promise<void> {
-  res.writeHead(200, { 'content-type': eventStream, 'cache-control': 'no-cache' })
-  res.flushHeaders()
+  head(res)
   let waitMs = firstTokenMs
   for (const event of events) {
     if (event.token) {
@@ -59,12 +58,19 @@ async function stream(events: readonly SseEvent[], res: ServerResponse, { firstT
   res.end()
 }
 
-function frame({ name, data: body }: SseEvent): string {
+/** The head of a stream. */
+export function head(res: ServerResponse): void {
+  res.writeHead(200, { 'content-type': eventStream, 'cache-control': 'no-cache' })
+  res.flushHeaders()
+}
+
+export function frame({ name, data: body }: SseEvent): string {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
   return `${name === undefined ? '' : `event: ${name}\n`}data: ${text}\n\n`
 }
 
-async function generate(tokens: number, res: ServerResponse, { firstTokenMs, tokenMs }: Pace): Promise<void> {
+/** Takes the time that a model takes for this many tokens. */
+export async function generate(tokens: number, res: ServerResponse, { firstTokenMs, tokenMs }: Pace): Promise<void> {
   if (tokens > 0) await wait(firstTokenMs + tokens * tokenMs, res)
 }
 

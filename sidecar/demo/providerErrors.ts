@@ -3,7 +3,13 @@ import { json, type Answer } from './providerAnswer.ts'
 /** Whose manners an endpoint has: OpenAI and Anthropic differ in errors, headers and where the key stands. */
 export type Dialect = 'openai' | 'anthropic'
 
-type Problem = { readonly status: number; readonly type: string; readonly message: string; readonly code?: string; readonly param?: string }
+export type Problem = {
+  readonly status: number
+  readonly type: string
+  readonly message: string
+  readonly code?: string
+  readonly param?: string
+}
 
 // Anthropic names an error by its status; OpenAI calls nearly everything an invalid request and tells them apart by code.
 const anthropicTypes: Readonly<Record<number, string>> = {
@@ -12,6 +18,7 @@ const anthropicTypes: Readonly<Record<number, string>> = {
   413: 'request_too_large',
   429: 'rate_limit_error',
   500: 'api_error',
+  503: 'overloaded_error',
   529: 'overloaded_error',
 }
 
@@ -31,6 +38,15 @@ export const problems = {
     message: `The model ${JSON.stringify(model)} does not exist here.`,
   }),
   noPathLike: (method: string, path: string) => ({ status: 404, type: invalid, message: `There is no ${method} ${path} here.` }),
+  tooMany: { status: 429, type: 'requests', code: 'rate_limit_exceeded', message: 'Too many requests: ask again in 2 s.' },
+  noQuota: {
+    status: 429,
+    type: 'insufficient_quota',
+    code: 'insufficient_quota',
+    message: 'The quota of this key is used up: check plan and billing.',
+  },
+  failed: { status: 500, type: 'server_error', message: 'The model failed in the middle of a thought.' },
+  overloaded: { status: 503, type: 'server_error', message: 'The model is overloaded: ask again in 1 s.' },
   broken: { status: 500, type: 'server_error', message: 'The fake provider failed to answer.' },
 } as const
 

@@ -101,7 +101,7 @@ export function endOf({ error, status, attempts }: Facts): 'complete' | 'client_
 const since = (from: number, to: number): string => (to === 0 ? 'null' : round(to - from))
 /** Printing a fraction costs more than printing two whole numbers. */
 function round(ms: number): string {
-  const hundredths = Math.round(ms * 100)
+  const hundredths = ms > 0 ? Math.round(ms * 100) : 0
   const rest = hundredths % 100
   const whole = (hundredths - rest) / 100
   return rest === 0 ? `${whole}` : `${whole}.${rest < 10 ? '0' : ''}${rest}`

@@ -38,6 +38,9 @@ export const catalogue = {
   outrider_event_loop_lag_seconds: gauge('How late the event loop came to what was due, asked at the scrape.'),
   outrider_event_loop_busy_seconds_total: counter('Time in which the event loop had work; its rate is the share of one core in use.'),
   outrider_memory_bytes: gauge('Memory of the JavaScript engine, by kind.', 'kind'),
+  outrider_config_reload_total: counter('Times the config was read again: applied, unchanged, or refused as a whole.', 'result'),
+  outrider_config_last_success_timestamp_seconds: gauge('When the config was last read and found good, since the epoch.'),
+  outrider_config_info: gauge('Always 1; the label tells configs apart.', 'hash'),
   gen_ai_client_operation_duration_seconds: histogram(
     'Duration of a call to its last byte, as OpenTelemetry names it.',
     ...genAi,

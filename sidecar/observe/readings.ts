@@ -10,6 +10,13 @@ export interface Readings {
   readonly connections: () => { open: number; busy: number; waiting: number }
   readonly webSockets: () => number
   readonly droppedLines: () => number
+  readonly config: () => ConfigReading
+}
+
+interface ConfigReading {
+  readonly hash: string
+  readonly loadedMs: number
+  readonly reloads: Readonly<Record<string, number>>
 }
 
 export function readings({ register }: Exposition, sources: Readings, rate: () => number): void {
@@ -29,6 +36,9 @@ export function readings({ register }: Exposition, sources: Readings, rate: () =
   one('outrider_event_loop_lag_seconds', eventLoopLag)
   one('outrider_event_loop_busy_seconds_total', () => performance.eventLoopUtilization().active / 1_000)
   several('outrider_memory_bytes', 'kind', memory)
+  several('outrider_config_reload_total', 'result', () => sources.config().reloads)
+  one('outrider_config_last_success_timestamp_seconds', () => sources.config().loadedMs / 1_000)
+  register('outrider_config_info', () => [{ labels: { hash: sources.config().hash }, value: 1 }])
   one('process_resident_memory_bytes', () => process.memoryUsage.rss())
   one('process_cpu_seconds_total', () => {
     const { user, system } = process.cpuUsage()

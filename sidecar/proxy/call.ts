@@ -141,6 +141,8 @@ export interface Call {
   readonly method: string
   /** What follows /v1, query included, byte for byte; undefined for a target that is not ours to serve. */
   readonly path: string | undefined
+  /** The whole target as the client wrote it. */
+  readonly target: string
   /** Names and values in turn, as the client sent them, without what is hop-by-hop, a credential, or meant for us. */
   readonly headers: readonly string[]
   readonly body: Buffer | Upload | undefined
@@ -160,6 +162,8 @@ export interface Call {
 export interface Reply {
   readonly status: number
   readonly headers: Headers
+  /** Headers of ours beyond those of every answer, names and values in turn: what the upstream calls `x-outrider-…` is dropped. */
+  readonly own?: readonly string[]
   /** False when only the end of the connection ends the body: then its content alone says whether it is whole. */
   readonly framed: boolean
   /** True once the whole body is in: then nothing can go wrong with it any more. */
@@ -178,6 +182,21 @@ export type Layer = (next: Handler) => Handler
 /** Wraps `innermost` so that the first layer written is the first to see a call and the last to see its reply. */
 export function stack(layers: readonly Layer[], innermost: Handler): Handler {
   return layers.reduceRight((next, layer) => layer(next), innermost)
+}
+
+/** An answer of our own that has no body. */
+export function emptyReply(status: number, headers: Headers): Reply {
+  return {
+    status,
+    headers,
+    framed: true,
+    complete: () => true,
+    flow: (sink) => {
+      sink.end()
+      return { pause: () => {}, resume: () => {}, close: () => {} }
+    },
+    drop: () => {},
+  }
 }
 
 /** A whole answer of our own. */

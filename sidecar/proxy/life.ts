@@ -11,12 +11,14 @@ export interface Life {
   cancelled: SidecarError | undefined
   /** Set when the last byte has gone to the client, or its connection is gone. */
   over: boolean
+  /** Why it ended before it was whole. */
+  failure: SidecarError | undefined
   cancels: Told<SidecarError>[]
   ends: Told<SidecarError | undefined>[]
 }
 
 export function newLife(): Life {
-  return { cancelled: undefined, over: false, cancels: [], ends: [] }
+  return { cancelled: undefined, over: false, failure: undefined, cancels: [], ends: [] }
 }
 
 /** A shorter life within `parent`: an attempt can be given up while its call goes on. */
@@ -51,14 +53,16 @@ export function cancel(life: Life, reason: SidecarError): void {
   for (const listener of told) listener(reason)
 }
 
-/** Tells `listener` once how the call ended; `undefined` means whole, to the last byte. */
+/** Tells `listener` once how the call ended, at once if it has; `undefined` means whole, to the last byte. */
 export function onOver(life: Life, listener: Told<SidecarError | undefined>): void {
-  life.ends.push(listener)
+  if (life.over) listener(life.failure)
+  else life.ends.push(listener)
 }
 
 export function finish(life: Life, failure: SidecarError | undefined): void {
   if (life.over) return
   life.over = true
+  life.failure = failure
   const told = life.ends
   life.ends = []
   life.cancels = []

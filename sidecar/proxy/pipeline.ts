@@ -1,19 +1,25 @@
-import { stack, type Call, type Handler } from './call.ts'
+import { stack, type Call, type Handler, type Layer } from './call.ts'
 import type { Clock } from './clock.ts'
 import type { SidecarError } from './errors.ts'
 import { admit, type Admission } from './layers/admit.ts'
 import { answer } from './layers/answer.ts'
 import { bodies } from './layers/bodies.ts'
 import { body } from './layers/body.ts'
+import { cors, type CorsOptions } from './layers/cors.ts'
 import { credential, type Key, type Scheme } from './layers/credential.ts'
 import { deadline } from './layers/deadline.ts'
 import { events } from './layers/events.ts'
+import { health as watchHealth } from './layers/health.ts'
 import { identify, type Client } from './layers/identify.ts'
+import { health, stats, type Document } from './layers/local.ts'
 import { locate } from './layers/locate.ts'
 import { measure } from './layers/measure.ts'
+import { models } from './layers/models.ts'
 import { read, type Held } from './layers/read.ts'
 import { stale } from './layers/stale.ts'
+import { streamAlias } from './layers/streamAlias.ts'
 import { usage } from './layers/usage.ts'
+import type { Condition } from './upstream/condition.ts'
 import type { Patience } from './upstream/patience.ts'
 
 export interface Settings {
@@ -21,6 +27,9 @@ export interface Settings {
   readonly limits: { readonly inFlight: number; readonly jsonBody: number; readonly uploadBody: number; readonly replayBody: number }
   readonly streams: { readonly heartbeat: number; readonly longestEvent: number }
   readonly log: { readonly bodies: number }
+  /** Which answers of ours take the place of the upstream's. */
+  readonly local: { readonly health: boolean; readonly stats: boolean; readonly models: boolean; readonly streamAlias: boolean }
+  readonly cors?: CorsOptions
 }
 
 /** What the layers share with the rest of the process. */
@@ -31,6 +40,7 @@ export interface Surroundings {
   readonly admission: Admission
   readonly held: Held
   readonly clients: () => readonly Client[] | undefined
+  readonly status: { readonly health: () => Document; readonly stats: () => Document }
 }
 
 /** One upstream, ready to be called. */
@@ -38,6 +48,7 @@ export interface Target {
   readonly scheme: Scheme
   readonly key: Key | undefined
   readonly patience: Patience
+  readonly condition: Condition
   readonly dispatch: Handler
 }
 
@@ -45,37 +56,53 @@ export interface Target {
  * The way of a call, outermost layer first: a call goes down the list, its reply comes back up.
  * Each line says why it stands where it stands; move it only with that reason in hand.
  */
-export function pipeline(settings: Settings, { clock, report, defect, admission, held, clients }: Surroundings, target: Target): Handler {
-  const { timeouts, limits, log } = settings
+export function pipeline(settings: Settings, around: Surroundings, target: Target): Handler {
+  const { timeouts, limits, local, log } = settings
+  const { clock, report, defect, admission, held, clients, status } = around
   return stack(
     [
       // Above everything: counts and times what the client really got, our own errors too, to the last byte.
       measure(report),
+      // Above the catch: a browser may read an answer of ours only if that has the headers too. A preflight carries no key and no work.
+      cors(settings.cors),
       // The only catch. Below measure, so that measure sees the status that the client sees.
       answer({ now: clock.now, defect }),
+      // Above locate, for its path is not under /v1; above identify and the shedding: probes have no key, and ask when all is full.
+      where(local.health, health(status.health)),
       // Above everything that waits, and above the shedding: a call that is turned away needs no slot.
       locate(),
       // Before any work is done and before a byte of the body is read: a stranger costs one hash.
       identify(clients),
+      // Below identify: what a gateway has served is no stranger's business. Above the shedding: full is when one looks.
+      where(local.stats, stats(status.stats)),
       // Sheds before work is done. A slot is held until the reply's last byte, not until its head.
       admit(limits.inFlight, admission),
       // Below admit, so that a shed call sets no alarm; above everything else that waits.
       deadline({ clock, totalMs: timeouts.total, streamTotalMs: timeouts.streamTotal }),
+      // Below deadline, which bounds the wait for the list; above read, since it has no body. What it asks goes the whole way down.
+      where(local.models, models({ clock, totalMs: timeouts.total })),
       // Above every layer that may send a call again, or asks what it is: here its body becomes known.
       read({ now: clock.now, jsonBytes: limits.jsonBody, uploadBytes: limits.uploadBody, replayBytes: limits.replayBody, held }),
+      // Below read, which makes the body known, and above what edits it: the log shows what the app said.
+      where(log.bodies > 0, bodies(log.bodies)),
+      // Below read, which makes the body whole: here it is edited, once for all attempts.
+      where(local.streamAlias, streamAlias()),
       // Above the attempts: what counts are the tokens of the answer that the client gets.
       usage(),
-      // Below read, which makes the body known; not there at all unless somebody wants prompts in the log.
-      ...(log.bodies > 0 ? [bodies(log.bodies)] : []),
     ],
     attempts(settings, clock, target),
   )
 }
 
+/** A layer that can be switched off. */
+const where = (on: boolean, layer: Layer): Layer => (on ? layer : (next) => next)
+
 /** The part of the way that exists once per upstream, because its state does. */
-function attempts({ timeouts, streams }: Settings, clock: Clock, { scheme, key, patience, dispatch }: Target): Handler {
+function attempts({ timeouts, streams }: Settings, clock: Clock, { scheme, key, patience, condition, dispatch }: Target): Handler {
   return stack(
     [
+      // Above all that belongs to one attempt: it judges what they make of it, and a stale connection is no failure of the upstream.
+      watchHealth(condition, clock),
       // Above what may repeat an attempt: the wait for the first event is one wait, however often it was begun.
       events({
         clock,

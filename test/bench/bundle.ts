@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -19,13 +19,29 @@ export async function bundle(outdir: string, entries: Readonly<Record<string, st
     outExtension: { '.js': '.cjs' },
     platform: 'node',
     target: 'node26',
-    // Minifying gains little in memory and nothing in start, and stack traces would lose their names.
-    minify: false,
+    // Names stay, so that stack traces keep theirs, and the map beside gives the lines back; but Node holds the text of the program in memory,
+    // and white space is 1.5 MiB of every pod.
+    minifyWhitespace: true,
     sourcemap: 'external',
     // undici leaves its experimental parser out of bundles that define this.
     define: { esbuildDetection: 'true' },
+    plugins: [lateHttp2],
     logLevel: 'warning',
   })
+}
+
+/** Undici loads HTTP/2 with its client; in here it waits for the first connection that speaks it: 0.6 MiB of every other pod. */
+const lateHttp2: Plugin = {
+  name: 'late HTTP/2',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^\.\/client-h2\.js$/ }, ({ resolveDir, importer, path }) =>
+      importer.endsWith('client.js') ? { path: join(resolveDir, path), namespace: 'late' } : undefined,
+    )
+    onLoad({ filter: /.*/, namespace: 'late' }, ({ path }) => ({
+      contents: `module.exports = (client, socket) => require(${JSON.stringify(path)})(client, socket)`,
+      resolveDir: root,
+    }))
+  },
 }
 
 function forgetOldFiles(outdir: string): void {

@@ -4,9 +4,10 @@ import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import packageJson from '../../package.json' with { type: 'json' }
+import { environmentNames } from '../../sidecar/config/environmentNames.ts'
 import { program, runOutrider, tempFile, type Program } from '../fixtures/runOutrider.ts'
 
 interface Ended {
@@ -40,17 +41,23 @@ test('--help and help tell the commands, and end with 0', async (t) => {
     const { code, out, err } = await run(t, word)
     assert.deepEqual([code, err], [0, ''])
     assert.match(out, /^Usage: outrider COMMAND/)
-    for (const command of ['proxy', 'demo']) assert.match(out, new RegExp(`\\n  ${command} `))
+    for (const command of ['proxy', 'validate', 'demo', 'health', 'sleep']) assert.match(out, new RegExp(`\\n  ${command} `))
   }
 })
 
 test('each command has a help of its own, wherever the word stands', async (t) => {
-  const proxy = await run(t, 'proxy', '--help')
-  assert.equal(proxy.code, 0)
-  assert.match(proxy.out, /^Usage: outrider proxy --config FILE/)
-  const demo = await run(t, 'demo', '--port', '1', '--help')
-  assert.equal(demo.code, 0)
-  assert.match(demo.out, /^Usage: outrider demo/)
+  for (const [...args] of [['proxy'], ['validate', 'FILE', '--strict'], ['demo', '--port', '1'], ['health', '--live'], ['sleep', '5s']]) {
+    const { code, out, err } = await run(t, ...args, '--help')
+    assert.deepEqual([code, err], [0, ''])
+    assert(out.startsWith(`Usage: outrider ${args[0]} `), out)
+    for (const line of out.split('\n')) assert(line.length <= 132, line)
+  }
+})
+
+test('the help of proxy names every variable that it takes', async (t) => {
+  const { out } = await run(t, 'proxy', '--help')
+  for (const { names } of environmentNames) for (const name of names) assert.match(out, new RegExp(`^ .*\\b${name}\\b`, 'm'))
+  assert.match(out, /\$\{NAME\}/)
 })
 
 test('--version is the version of the package', async (t) => {
@@ -74,20 +81,30 @@ test('an unknown command names the nearest one', async (t) => {
 
 test('options that cannot be understood end with 2 and say what would be right', async (t) => {
   const cases: [args: string[], sentence: RegExp][] = [
-    [['proxy'], /^proxy needs a config: --config FILE\.\n/],
     [['proxy', '--config'], /^--config needs a value\.\n/],
     [['proxy', '--config', '--help2'], /^--config needs a value\.\n/],
     [['proxy', '--confg', 'x'], /^proxy has no option --confg\. Did you mean --config\?\n/],
     [['proxy', '--__proto__=1'], /^proxy has no option --__proto__\.\n/],
     [['proxy', 'outrider.yaml'], /^proxy takes options only, and "outrider\.yaml" is none\.\n/],
     [['demo', '--port', 'eighty'], /^--port must be a number from 0 to 65535, not "eighty"\.\n/],
+    [['validate'], /^validate needs a config: FILE, a folder, or - for standard input\.\n/],
+    [['validate', '-', '--against', '-'], /^Standard input cannot be both the config and the one from before\.\n/],
+    [['validate', 'x', '--stirct'], /^validate has no option --stirct\. Did you mean --strict\?\n/],
+    [['validate', 'x', '--json=yes'], /^--json takes no value\.\n/],
+    [['health', '--port', '0'], /^--port must be a number from 1 to 65535, not "0"\.\n/],
+    [['health', '--port', '1', '--url', 'http://a'], /^health takes --url or --port, not both\.\n/],
+    [['health', '--url', 'localhost:9090'], /^--url must be a whole URL that starts with http:\/\/, such as http:\/\/localhost:9090\.\n/],
+    [['sleep'], /^sleep takes one duration, such as 5s\.\n/],
+    [['sleep', '1s', '2s'], /^sleep takes one duration, such as 5s\.\n/],
+    [['sleep', 'long'], /^"long" is no duration up to 24 days: write 500ms, 5s or 2m\.\n/],
+    [['sleep', '600h'], /^"600h" is no duration/],
     [['demo', '--port=70000'], /^--port must be a number from 0 to 65535, not "70000"\.\n/],
   ]
   for (const [args, sentence] of cases) {
     const { code, out, err } = await run(t, ...args)
     assert.deepEqual([code, out], [2, ''], args.join(' '))
     assert.match(err, sentence)
-    assert.match(err, /\n\nUsage: outrider (?:proxy|demo)/)
+    assert.match(err, /\n\nUsage: outrider (?:proxy|demo|validate|health|sleep) /)
   }
 })
 
@@ -133,11 +150,18 @@ test('a taken port is named, with the setting that chooses another', async (t) =
   const data = configWith(t, { listen: { host: '127.0.0.1', port }, admin: { host: '127.0.0.1', port: 0 }, upstreams })
   const dataRun = await run(t, 'proxy', '--config', data)
   assert.equal(dataRun.code, 1)
-  assert.equal(dataRun.err, `Outrider could not start: Port ${port} is taken by another program: choose another with listen.port.\n`)
+  const holder = process.platform === 'linux' ? `${basename(process.argv0)} (process ${process.pid})` : 'another program'
+  assert.equal(
+    dataRun.err,
+    `Outrider could not start: Port ${port} is taken by ${holder}: choose another with listen.port, or PORT where there is no config file.\n`,
+  )
   const admin = configWith(t, { listen: { port: 0 }, admin: { host: '127.0.0.1', port }, upstreams })
   const adminRun = await run(t, 'proxy', '--config', admin)
   assert.equal(adminRun.code, 1)
-  assert.equal(adminRun.err, `Outrider could not start: Port ${port} is taken by another program: choose another with admin.port.\n`)
+  assert.equal(
+    adminRun.err,
+    `Outrider could not start: Port ${port} is taken by ${holder}: choose another with admin.port, or ADMIN_PORT where there is no config file.\n`,
+  )
 })
 
 test('an address of another machine is named, with its setting', async (t) => {
@@ -195,7 +219,15 @@ test('a signal during the start is not lost', async (t) => {
   // Opens as soon as the program has come to reading its config, and is in the middle of its start.
   const pipe = await open(file, 'w')
   running.child.kill('SIGTERM')
-  await pipe.writeFile(JSON.stringify({ listen: { port: 0 }, admin: { host: '127.0.0.1', port: 0 }, upstreams, drain: { idleExit: '0s' } }))
+  await pipe.writeFile(
+    JSON.stringify({
+      listen: { port: 0 },
+      admin: { host: '127.0.0.1', port: 0 },
+      control: { off: true },
+      upstreams,
+      drain: { idleExit: '0s' },
+    }),
+  )
   await pipe.close()
   assert.deepEqual(await running.exit, { code: 0, signal: null })
   assert.match(running.stdout(), /told to stop/)

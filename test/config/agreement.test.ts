@@ -59,6 +59,17 @@ test('the two listeners cannot share a port, except any free one', async () => {
   await parseConfig(withSettings({ listen: { port: 9090 }, admin: { host: '10.0.0.5' } }), 'x')
 })
 
+test('a sidecar that would call itself is refused', async () => {
+  for (const url of ['http://localhost:8080/v1', 'http://127.0.0.1:8080', 'http://[::1]:8080/v1']) {
+    assert.deepEqual(await refusalOf(withUpstream({ url })), [
+      'upstreams[0].url: is where Outrider itself listens: calls would go round in a circle',
+    ])
+  }
+  await parseConfig(withUpstream({ url: 'http://localhost:8081/v1' }), 'x')
+  await parseConfig(withUpstream({ url: 'http://localhost:8080/v1' }, { listen: { port: 8081 } }), 'x')
+  await parseConfig(withUpstream({ url: 'http://api.example:8080/v1' }), 'x')
+})
+
 test('a key written into the config is taken with a warning, which does not show it', async () => {
   const { config, warnings } = await parseConfig(withUpstream({ credential: 'k' }, { credentials: { k: { value: 'sesame' } } }), 'x')
   assert.deepEqual(config.credentials, { k: { value: 'sesame' } })
@@ -84,4 +95,33 @@ test('a file of clients is refused with the same words', async () => {
   assert.deepEqual(await refusalOf('- name: a', parseClients), [':1:3 [0].sha256: is missing'])
   assert.deepEqual(await refusalOf('app: 1', parseClients), [':1:1: must be a list of clients, not a mapping'])
   assert.deepEqual(await refusalOf(JSON.stringify([...clients, ...clients]), parseClients), ['[1].name: is the name of another client too'])
+})
+
+test('control needs a port of its own, unless it is off or takes any free one', async () => {
+  assert.deepEqual(await refusalOf(withSettings({ listen: { port: 9091 } })), [
+    'control.port: is the port of listen too: they are two listeners',
+  ])
+  assert.deepEqual(await refusalOf(withSettings({ admin: { port: 7 }, control: { port: 7 } })), [
+    'control.port: is the port of admin too: they are two listeners',
+  ])
+  await parseConfig(withSettings({ listen: { port: 9091 }, control: { off: true } }), 'x')
+  await parseConfig(withSettings({ listen: { port: 9091 }, control: { port: 0 } }), 'x')
+})
+
+test('cors with credentials names its origins, and an origin has no path', async () => {
+  assert.deepEqual(await refusalOf(withSettings({ cors: { origins: ['*'], credentials: true } })), [
+    'cors.credentials: cannot go with the origin *: browsers refuse that',
+  ])
+  for (const origin of [
+    'https://app.example/',
+    'app.example',
+    'https://app.example/x',
+    'ftp://app.example',
+    'null',
+    'https://App.example',
+  ]) {
+    const [line] = await refusalOf(withSettings({ cors: { origins: [origin] } }))
+    assert.match(line ?? '', /^cors\.origins\[0\]: must be an origin such as https:\/\/app\.example\.com/, origin)
+  }
+  await parseConfig(withSettings({ cors: { origins: ['https://app.example', 'http://localhost:3000', '*'] } }), 'x')
 })

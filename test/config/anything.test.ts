@@ -51,6 +51,7 @@ const whole = {
     },
   ],
   credentials: { k: { file: 'a' }, l: { env: 'A' }, m: { value: 'a' } },
+  models: [{ name: 'm', version: '1.0.0', price: { input: 1, output: 2, cached: 0.5 }, limits: { context: 1, output: 1 } }],
   timeouts: { pool: '1s', connect: '1s', firstEvent: 'adaptive' },
   limits: { jsonBody: '1MB', memory: '10%', inFlight: 1 },
   streams: { heartbeat: 'off', longestEvent: '1MB' },

@@ -5,9 +5,29 @@ import * as v from 'valibot'
 import { jsonSchema, jsonSchemaFile } from '../../sidecar/config/jsonSchema.ts'
 import { configSchema } from '../../sidecar/config/schema.ts'
 
-test('the JSON Schema in the repository is that of the code; if not: node sidecar/config/jsonSchema.ts, then npx oxfmt', async () => {
+test('the JSON Schema in the repository is that of the code; if not: npm run docs', async () => {
   assert.deepEqual(JSON.parse(await readFile(jsonSchemaFile, 'utf8')), JSON.parse(jsonSchema()))
 })
+
+test('a variable may stand where a number, a truth value or a text of a form is wanted', () => {
+  const { properties, definitions } = JSON.parse(jsonSchema()) as {
+    properties: Record<string, Json>
+    definitions: { variable: { pattern: string } }
+  }
+  const port = properties['listen']?.properties?.['port']
+  assert.deepEqual(port?.anyOf, [{ type: 'integer', minimum: 0, maximum: 65_535 }, { $ref: '#/definitions/variable' }])
+  assert.equal(port?.default, 8080)
+  assert.deepEqual(properties['log']?.properties?.['level']?.anyOf?.[1], { $ref: '#/definitions/variable' })
+  for (const text of ['${A}', 'https://${HOST:-a}:1']) assert.match(text, new RegExp(definitions.variable.pattern))
+  for (const text of ['$A', '${}', '${1}', '8080']) assert.doesNotMatch(text, new RegExp(definitions.variable.pattern))
+  assert.doesNotMatch(jsonSchema({ variables: false }), /\$ref/)
+})
+
+interface Json {
+  readonly properties?: Readonly<Record<string, Json>>
+  readonly anyOf?: readonly object[]
+  readonly default?: unknown
+}
 
 suite('every setting', () => {
   const settings = [...settingsOf(configSchema, '')]

@@ -19,6 +19,8 @@ credentials:
   assert.deepEqual(config, {
     listen: { host: 'localhost', port: 8080 },
     admin: { host: '::', port: 9090 },
+    control: { off: false, port: 9091 },
+    local: { health: true, stats: true, models: true, streamAlias: true },
     upstreams: [
       {
         name: 'holysheep',
@@ -102,6 +104,29 @@ test('every way to write a host of noProxy is taken', async () => {
   const noProxy = ['localhost', '.svc', '*.cluster.local', '10.0.0.0/8', 'fd00::/8', 'api.example:443', '[::1]:80', '*']
   const { config } = await parseConfig(withSettings({ network: { noProxy } }), 'x')
   assert.deepEqual(config.network.noProxy, noProxy)
+})
+
+test('a model has a name, and may have a version, prices and limits', async () => {
+  const models = [
+    {
+      name: 'gpt-4.1',
+      version: '1.2.0-rc.1+b7',
+      price: { input: 2, output: 8, cached: 0.5 },
+      limits: { context: 1_000_000, output: 32_768 },
+    },
+    { name: 'org/model:free' },
+  ]
+  const { config } = await parseConfig(withSettings({ models }), 'x')
+  assert.deepEqual(config.models, models)
+})
+
+test('cors, local answers and the control port are settings', async () => {
+  const settings = { control: { off: true, tokenFile: '/run/token' }, local: { stats: false }, cors: { origins: ['https://a.example'] } }
+  const { config } = await parseConfig(withSettings(settings), 'x')
+  assert.deepEqual(config.control, { off: true, port: 9091, tokenFile: '/run/token' })
+  assert.deepEqual(config.local, { health: true, stats: false, models: true, streamAlias: true })
+  const usual = { methods: ['GET', 'POST', 'DELETE'], headers: ['*'], credentials: false, maxAge: 600_000 }
+  assert.deepEqual(config.cors, { origins: ['https://a.example'], ...usual })
 })
 
 test('a config cannot be changed by who reads it', async () => {

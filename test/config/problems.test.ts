@@ -32,6 +32,11 @@ test('problems of a JSON text have paths without lines', async () => {
   assert.equal(refused.message, 'profile.json upstreams: is empty: name one upstream')
 })
 
+test('a JSON file that people write has lines too', async () => {
+  const text = '{\n  "upstreams": [\n    { "name": "sheep", "ulr": "https://api.example/v1" }\n  ]\n}\n'
+  assert.deepEqual(await refusalOf(text), [':3:5 upstreams[0].url: is missing', ':3:24 upstreams[0].ulr: unknown key; did you mean "url"?'])
+})
+
 test('every unknown key of one mapping is named', async () => {
   assert.deepEqual(await refusalOf(withSettings({ drain: { grce: '1s', idle_exit: '1s', 'idle-exit': '1s', IdleExit: '1s' } })), [
     'drain.grce: unknown key; did you mean "grace"?',
@@ -100,6 +105,32 @@ const refusals: readonly (readonly [settings: Readonly<Record<string, unknown>>,
   [{ upstreams: [] }, 'upstreams: is empty: name one upstream'],
   [{ clients: [] }, 'clients: is empty: leave it out'],
   [{ clients: [{ name: 'a', sha256: 'abc' }] }, 'clients[0].sha256: is not the SHA-256 of a client key: 64 hex digits'],
+  [
+    { log: { level: 'inof' } },
+    'log.level: must be one of trace, debug, info, warn, error, fatal, silent, not "inof"; did you mean "info"?',
+  ],
+  [{ models: { m: {} } }, 'models: must be a list of models, not a mapping'],
+  [{ models: [{ version: '1.0.0' }] }, 'models[0].name: is missing'],
+  [
+    { models: [{ name: 'a b' }] },
+    'models[0].name: must be the name of a model: printable ASCII without spaces, at most 200 characters, not "a b"',
+  ],
+  [{ models: [{ name: 'm', version: 1.1 }] }, 'models[0].version: must be a semantic version such as 1.4.0 or 2.0.0-rc.1, not 1.1'],
+  [
+    { models: [{ name: 'm', version: 'v1.0.0' }] },
+    'models[0].version: must be a semantic version such as 1.4.0 or 2.0.0-rc.1, not "v1.0.0"',
+  ],
+  [{ models: [{ name: 'm', price: { input: 1 } }] }, 'models[0].price.output: is missing'],
+  [
+    { models: [{ name: 'm', price: { input: -1, output: 1 } }] },
+    'models[0].price.input: must be dollars for a million tokens: a number from 0 to 100000, without quotes, not -1',
+  ],
+  [
+    { models: [{ name: 'm', limits: { context: 0 } }] },
+    'models[0].limits.context: must be a whole number from 1 to 1000000000, without quotes, not 0',
+  ],
+  [{ models: [{ name: 'm', limits: { contxt: 1 } }] }, 'models[0].limits.contxt: unknown key; did you mean "context"?'],
+  [{ models: [{ name: 'm' }, { name: 'm' }] }, 'models[1].name: is the name of another model too'],
   [{ credentials: { k: {} } }, 'credentials.k: must be exactly one of { file }, { env } and { value }'],
   [{ credentials: { k: { file: 'a', env: 'B' } } }, 'credentials.k: must be exactly one of { file }, { env } and { value }'],
   [{ credentials: { k: 'abc' } }, 'credentials.k: must be exactly one of { file }, { env } and { value }'],
@@ -117,7 +148,10 @@ const upstreamRefusals: readonly (readonly [changes: Readonly<Record<string, unk
   [{ url: 'http://:80' }, 'url: must be a whole URL that starts with https:// or http://, not "http://:80"'],
   [{ url: 'https://u:pw@a.example' }, 'url: holds a user or a password: put the key in credentials'],
   [{ url: 'https://a.example/#x' }, 'url: has a #fragment, which no server ever sees: leave it out'],
-  [{ auth: 'bearr' }, 'auth: must be one of bearer, api-key, x-api-key, x-goog-api-key, or { header, prefix }, not "bearr"'],
+  [
+    { auth: 'bearr' },
+    'auth: must be one of bearer, api-key, x-api-key, x-goog-api-key, or { header, prefix }, not "bearr"; did you mean "bearer"?',
+  ],
   [{ auth: { haeder: 'x' } }, 'auth.header: is missing'],
   [{ auth: { header: 'x y' } }, 'auth.header: must be the name of a header, not "x y"'],
   [{ auth: { header: 'Host' } }, 'auth.header: is a header with another purpose: a key cannot go there'],

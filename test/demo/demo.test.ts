@@ -81,6 +81,16 @@ test('a taken port is said and a free one used', async (t) => {
   assert.notEqual(config.listen.port, port)
 })
 
+test('on a terminal titles are bold, unless colour is not wanted', async () => {
+  for (const plain of [false, true]) {
+    const out = Object.assign(new PassThrough(), { isTTY: true })
+    const startProxy = () => Promise.resolve({ url: 'http://127.0.0.1:1', close: () => Promise.resolve() })
+    const running = await demo({ port: 0, out, plain, startProxy })
+    await running.close()
+    assert.equal(String(out.read()).includes('\u001B[1m'), !plain)
+  }
+})
+
 test('a proxy that does not start takes the provider with it', async () => {
   const startProxy = () => Promise.reject(new Error('no proxy today'))
   await assert.rejects(demo({ port: 0, out: new PassThrough(), startProxy }), /no proxy today/)

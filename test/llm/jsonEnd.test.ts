@@ -36,6 +36,8 @@ test('space around it changes nothing, anything else behind it does', () => {
   assert.equal(closed('\n\n {"a":"}"} \r\n'), true)
   assert.equal(closed('{"a":1}{"b"'), false)
   assert.equal(closed('{"a":1} x'), false)
+  assert.equal(closed('[}'), false)
+  assert.equal(closed('{"a":[1}]'), false)
   assert.equal(closed(''), false)
   assert.equal(closed('   '), false)
   assert.equal(closed('12'), false)

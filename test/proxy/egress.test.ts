@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import fc from 'fast-check'
 import { ConfigRefused, parseConfig } from '../../sidecar/config/config.ts'
 import { openTunnel } from '../../sidecar/proxy/upstream/egress.ts'
+import { egressRules } from '../../sidecar/proxy/upstream/egressRules.ts'
 import { egressFor } from '../../sidecar/proxy/upstream/egressFor.ts'
 import { egressProxy } from '../fixtures/egressProxy.ts'
 import { answers, blackhole, deadUpstream, provider, rawUpstream, secondName, testCertificates } from '../fixtures/provider.ts'
@@ -236,4 +237,21 @@ test('a proxy is taken apart: port, TLS and login, even one that is badly encode
   assert.deepEqual(plain, { host: '::1', port: 80, secure: false, authorization: btoa('me:50%') })
   const secure = egressFor(new URL('https://a'), 'https://:pw@proxy.example', {})
   assert.deepEqual(secure, { host: 'proxy.example', port: 443, secure: true, authorization: btoa(':pw') })
+})
+
+test('the environment names the proxies where the config does not, and never one for the loopback', () => {
+  const env = {
+    HTTPS_PROXY: 'http://ignored:1',
+    https_proxy: 'proxy.example:3128',
+    HTTP_PROXY: 'http://plain.example:8080',
+    NO_PROXY: 'inside.example, .corp',
+  }
+  const rules = egressRules({}, env)
+  const way = (url: string): string | undefined => egressFor(new URL(url), undefined, rules)?.host
+  assert.equal(way('https://model.example'), 'proxy.example')
+  assert.equal(way('http://model.example'), 'plain.example')
+  for (const url of ['https://inside.example', 'https://a.corp', 'http://localhost:1', 'http://127.0.0.1:1', 'http://[::1]:1'])
+    assert.equal(way(url), undefined)
+  assert.equal(egressRules({ httpsProxy: 'http://config:1' }, env).httpsProxy, 'http://config:1')
+  assert.throws(() => egressRules({}, { HTTP_PROXY: 'socks5://a:1' }), /HTTP_PROXY.*is not the URL of an HTTP proxy/)
 })

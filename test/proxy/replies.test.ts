@@ -155,6 +155,16 @@ test('JSON whose end only the end of the connection marks ends in a reset when i
   }
 })
 
+test('content that cannot show its end ends in a reset when only the end of the connection marks it', async (t) => {
+  for (const type of ['text/plain', 'audio/mpeg', 'application/x-ndjson']) {
+    const { code } = await got(
+      t,
+      await writes(t, [`HTTP/1.1 200 OK\r\ncontent-type: ${type}\r\nconnection: close\r\n\r\n`, 'perhaps half'], 'end'),
+    )
+    assert.equal(code, 'ECONNRESET', type)
+  }
+})
+
 test('a client can go on with its connection after an answer without length', async (t) => {
   const upstream = await provider(t, [noLength('{"first":1}'), answers(200, '{"second":2}')])
   const sidecar = await startSidecar(t, upstream.url)

@@ -27,16 +27,26 @@ async function metric(outrider: Outrider, wanted: string): Promise<number> {
 const preload = (t: TestContext, code: string): string[] => ['--import', tempFile(t, 'defect.mjs', code)]
 
 test('without file descriptors the process goes on, and works again when there are some', async (t) => {
-  const upstream = await provider(t, chat('hi'))
+  // Answered at once, the calls of a slow client could follow each other on the one connection that is there.
+  let held = Promise.resolve()
+  const upstream = await provider(t, async (exchange) => {
+    await held
+    await chat('hi')(exchange)
+  })
   const outrider = await runOutrider(t, upstream.url, {}, { before: 'ulimit -n 48' })
   await works(outrider)
+  const { promise, resolve: letGo } = Promise.withResolvers<void>()
+  held = promise
   const clients = await Promise.all(Array.from({ length: 60 }, () => rawClient(t, outrider.port)))
+  // Whoever is closed without a word found no descriptor left: before that, calls would take those that others were to hold.
+  await Promise.any(clients.map(({ closed }) => closed))
   // Those that were let in hold every descriptor; a call on one of them finds none left for its upstream.
   const call = 'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}'
   const open = clients.filter(({ socket }) => !socket.destroyed)
   for (const client of open) client.send(call)
   const answered = await Promise.any(open.map((client) => client.until('file descriptors')))
   assert.match(answered, /^HTTP\/1\.1 503 [^]*x-outrider-error: proxy_overloaded\r\n/)
+  letGo()
   for (const { socket } of clients) socket.destroy()
   await Promise.all(clients.map(({ closed }) => closed))
   const until = async (): Promise<void> => {

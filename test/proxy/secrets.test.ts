@@ -185,6 +185,7 @@ suite('the program', { skip: process.platform !== 'linux' && 'looks into /proc',
       const document = {
         listen: { port: 0 },
         admin: { host: '127.0.0.1', port: 0 },
+        control: { port: 0 },
         log: { level: 'trace' },
         upstreams: [{ name: 'fake', url: `${upstream.url}/v1`, credential: 'main' }],
         credentials: { main: credential },

@@ -3,6 +3,9 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import timers from 'node:timers/promises'
 import { test } from 'node:test'
+import type { Connection } from '../../sidecar/proxy/upstream/connection.ts'
+import { watchWriting } from '../../sidecar/proxy/upstream/writing.ts'
+import { handClock } from '../fixtures/handClock.ts'
 import { blackhole, deaf, provider, rawUpstream } from '../fixtures/provider.ts'
 import { wireClient, uploadHead } from '../fixtures/wireClient.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
@@ -65,6 +68,38 @@ test('a client that pauses in its upload is not the fault of the upstream', asyn
   client.socket.write('x'.repeat(10))
   assert.match(await client.until('20'), /^HTTP\/1.1 200/)
 })
+
+// Looked at once in each bound, a request that stopped right after a look was given twice the time that was set.
+for (const movedMs of [0, 1_000, 14_000, 16_000, 59_000, 100_000]) {
+  test(`a request that stops after ${movedMs / 1_000} s fails when its bound has passed, and a quarter of it later at the latest`, () => {
+    const clock = handClock()
+    const beganMs = clock.now()
+    let stoppedMs: number | undefined
+    const socket = { writableLength: 5_000_000, bytesWritten: 5_000_000 }
+    watchWriting({
+      clock,
+      writeMs: 60_000,
+      connection: { socket, capacity: 1 } as unknown as Connection,
+      outgoing: { body: null, length: undefined, progress: () => 0, waiting: () => false },
+      handed: () => true,
+      stop: ({ kind }) => {
+        assert.equal(kind, 'write_timeout')
+        stoppedMs = clock.now() - beganMs
+      },
+    })
+    for (let ms = 0; ms < movedMs; ms += 500) {
+      clock.pass(500)
+      socket.writableLength -= 1_000
+    }
+    assert.equal(stoppedMs, undefined)
+    clock.pass(200_000)
+    assert.ok(stoppedMs !== undefined)
+    const waitedMs = stoppedMs - movedMs
+    // The clock rings up to a tick late.
+    assert.ok(waitedMs >= 60_000 && waitedMs <= 75_000 + 5 * 50, `${waitedMs} ms`)
+    assert.equal(clock.pending(), 0)
+  })
+}
 
 /** A listener whose queue of new connections is full: the kernel lets further ones hang. */
 async function fullListener(): Promise<{ port: number; close: () => void } | undefined> {

@@ -1,7 +1,7 @@
 import type { Layer, Reply, Sink } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
-import { jsonEnd } from '../llm/jsonEnd.ts'
+import { jsonEnd, type JsonEnd } from '../llm/jsonEnd.ts'
 import { isEventStream } from '../llm/sse.ts'
 
 export interface BodyOptions {
@@ -25,7 +25,7 @@ function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
       let alarm: Alarm | undefined
       let paused = false
       let over = false
-      const end = reply.framed || !isJson(reply) ? undefined : jsonEnd()
+      const end = reply.framed ? undefined : endOf(reply)
       const watching: Sink = {
         data: (bytes) => {
           if (alarm !== undefined) clock.putOff(alarm, idleMs)
@@ -39,7 +39,7 @@ function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
           alarm = undefined
           over = true
           if (end === undefined || end.closed()) sink.end(trailers)
-          else sink.fail(new SidecarError('reply_cut', 'the answer has no declared length and ended before its content was whole'))
+          else sink.fail(new SidecarError('reply_cut', 'the answer has no declared length, and its content does not show that it is whole'))
         },
         fail: (reason) => {
           clock.clear(alarm)
@@ -68,5 +68,10 @@ function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
   }
 }
 
-/** Of no other content can be told where it ends. */
-const isJson = ({ headers }: Reply): boolean => typeof headers['content-type'] === 'string' && /json/i.test(headers['content-type'])
+/** One JSON value shows its own end. Nothing else does, and what may be half is not passed off as whole. */
+function endOf({ headers }: Reply): JsonEnd {
+  const { 'content-type': type, 'content-encoding': coding = 'identity' } = headers
+  return typeof type === 'string' && /^application\/(?:[\w.-]+\+)?json\b/i.test(type) && coding === 'identity' ? jsonEnd() : never
+}
+
+const never: JsonEnd = { feed: () => {}, closed: () => false }

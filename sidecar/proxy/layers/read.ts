@@ -6,7 +6,7 @@ import { scanBody } from '../llm/body.ts'
 /** Bytes that all calls together hold in memory. */
 export interface Held {
   bytes: number
-  readonly limit: number
+  limit: number
 }
 
 export interface ReadOptions {
@@ -49,7 +49,7 @@ const tooLarge = (limit: number): SidecarError =>
   new SidecarError('body_too_large', `the body is larger than the ${limit} bytes that are allowed for its type`)
 
 /** A compressed stream could not be cut into events. */
-function uncompressed(headers: readonly string[]): readonly string[] {
+export function uncompressed(headers: readonly string[]): readonly string[] {
   const kept: string[] = []
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at] ?? ''

@@ -47,6 +47,45 @@ export function scanBody(body: Buffer): BodyFacts {
   return { model, stream }
 }
 
+/**
+ * The body with its top-level `stream` being true, and not another byte changed: the same Buffer where it is true already, undefined where
+ * there is no whole JSON object.
+ */
+export function withStream(body: Buffer): Buffer | undefined {
+  const open = skipSpace(body, 0)
+  if (body[open] !== 0x7b) return undefined
+  const parts: Buffer[] = []
+  let copied = 0
+  let found = false
+  let at = skipSpace(body, open + 1)
+  const empty = body[at] === 0x7d
+  while (!empty) {
+    if (body[at] !== quote) return undefined
+    const keyEnd = stringEnd(body, at)
+    const colon = skipSpace(body, keyEnd)
+    const from = skipSpace(body, colon + 1)
+    const to = valueEnd(body, from)
+    if (body[colon] !== 0x3a || from === to) return undefined
+    // Said twice, the last counts for most and the first for some: both become true.
+    if (keyAt(body, at, keyEnd) === 'stream') {
+      found = true
+      if (body.toString('latin1', from, to) !== 'true') {
+        parts.push(body.subarray(copied, from), Buffer.from('true'))
+        copied = to
+      }
+    }
+    const next = skipSpace(body, to)
+    if (body[next] === 0x7d) break
+    if (body[next] !== 0x2c) return undefined
+    at = skipSpace(body, next + 1)
+  }
+  if (!found) {
+    parts.push(body.subarray(0, open + 1), Buffer.from(empty ? '"stream":true' : '"stream":true,'))
+    copied = open + 1
+  }
+  return parts.length === 0 ? body : Buffer.concat([...parts, body.subarray(copied)])
+}
+
 function keyAt(body: Buffer, from: number, to: number): string | undefined {
   const length = to - from - 2
   if (length === 5 || length === 6) return body.toString('latin1', from + 1, to - 1)

@@ -5,7 +5,8 @@ export interface JsonEnd {
 }
 
 export function jsonEnd(): JsonEnd {
-  let depth = 0
+  /** The closing brackets that are awaited, the next one last. */
+  const open: number[] = []
   let inString = false
   let escaped = false
   let began = false
@@ -19,12 +20,12 @@ export function jsonEnd(): JsonEnd {
       return
     }
     if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) return
-    if (began && depth === 0) spoiled = true
+    if (began && open.length === 0) spoiled = true
     if (byte === 0x22) inString = true
-    else if (byte === 0x7b || byte === 0x5b) depth++
-    else if (byte === 0x7d || byte === 0x5d) depth--
+    else if (byte === 0x7b || byte === 0x5b) open.push(byte + 2)
+    else if (byte === 0x7d || byte === 0x5d) spoiled ||= open.pop() !== byte
     // A text that is only a number cannot show that it is whole.
-    else if (depth === 0) spoiled = true
+    else if (open.length === 0) spoiled = true
     began = true
   }
 
@@ -32,6 +33,6 @@ export function jsonEnd(): JsonEnd {
     feed: (bytes) => {
       for (const byte of bytes) step(byte)
     },
-    closed: () => began && depth === 0 && !inString && !spoiled,
+    closed: () => began && open.length === 0 && !inString && !spoiled,
   }
 }

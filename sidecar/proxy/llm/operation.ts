@@ -1,13 +1,15 @@
 /** The kinds of call we tell apart, in logs and where a rule differs. */
-export type Operation = 'chat' | 'completions' | 'responses' | 'messages' | 'embeddings' | 'models' | 'other'
+export type Operation = 'chat' | 'completions' | 'responses' | 'messages' | 'embeddings' | 'models' | 'stats' | 'health' | 'other'
 
 const byPath: Readonly<Record<string, Operation>> = {
   '/chat/completions': 'chat',
+  '/chat/completions/stream': 'chat',
   '/completions': 'completions',
   '/responses': 'responses',
   '/messages': 'messages',
   '/embeddings': 'embeddings',
   '/models': 'models',
+  '/stats': 'stats',
 }
 
 export function operationOf(path: string): Operation {

@@ -9,13 +9,19 @@ import { pour } from './pour.ts'
 import { requestHead } from './requestHead.ts'
 import { upload, type UploadOptions } from './upload.ts'
 
-export interface BorderOptions {
+/** What the config says about calls. */
+export interface Way {
   readonly handle: Handler
-  readonly clock: Clock
-  readonly newId: () => string
   readonly clientBodyMs: number
   /** The most header lines of a call. */
   readonly headerLines: number
+}
+
+export interface BorderOptions {
+  /** The way of calls that begin now; those under way end on the one they began with. */
+  readonly live: { readonly current: Way }
+  readonly clock: Clock
+  readonly newId: () => string
   readonly held: Held
   /** Why a connection's bytes stopped being HTTP, when they did. */
   readonly broken: (req: IncomingMessage) => SidecarError | undefined
@@ -39,10 +45,11 @@ export function breakCall(req: IncomingMessage, reason: SidecarError): boolean {
 
 /** The border to node:http: requests become Calls, Replies become responses. Nothing below knows IncomingMessage. */
 export function border(options: BorderOptions): (req: IncomingMessage, res: ServerResponse) => void {
-  const { handle, clock, newId, broken, closing, clientBodyMs, headerLines, held, defect } = options
+  const { live, clock, newId, broken, closing, held, defect } = options
 
   return (req, res) => {
     const { socket } = req
+    const { handle, clientBodyMs, headerLines } = live.current
     // Behind an answer that ends the connection no other can follow: it would be executed and nobody would hear of it.
     if (isEnding(socket)) return
     const head = requestHead(req, headerLines)
@@ -55,6 +62,7 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
       id: newId(),
       method: req.method ?? 'GET',
       path: head.path,
+      target: req.url ?? '',
       headers: head.headers,
       body: hasBody ? upload({ req, res, length: head.length, facts }, upOptions) : undefined,
       wishes: head.wishes,

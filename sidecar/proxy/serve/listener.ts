@@ -7,14 +7,18 @@ import { breakCall } from './border.ts'
 import { isEnding } from './ending.ts'
 import { isAnswering, refuseInTurn, unfinished } from './refuseRaw.ts'
 
-export interface ListenerOptions {
+/** What may change while it listens. */
+export interface Bounds {
+  readonly headerBytes: number
+  readonly clientHeadMs: number
+  readonly keepAliveMs: number
+}
+
+export interface ListenerOptions extends Bounds {
   /** `localhost` stands for both loopback addresses. */
   readonly host: string
   readonly port: number
   readonly tls: { readonly cert: string; readonly key: string } | undefined
-  readonly headerBytes: number
-  readonly clientHeadMs: number
-  readonly keepAliveMs: number
   readonly onCall: RequestListener
   readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Hears of requests that never became calls. */
@@ -25,6 +29,8 @@ export interface Listener {
   readonly port: number
   readonly addresses: readonly string[]
   readonly setTls: (tls: { cert: string; key: string }) => void
+  /** For connections from now on. */
+  readonly setBounds: (bounds: Bounds) => void
   /** Why a connection's bytes stopped being HTTP. */
   readonly broken: (req: IncomingMessage) => SidecarError | undefined
   readonly stopListening: () => void
@@ -37,23 +43,8 @@ export interface Listener {
  */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const broken = new WeakMap<Socket, SidecarError>()
-  const hosts = options.host === 'localhost' ? ['127.0.0.1', '::1'] : [options.host]
-  const servers: Server[] = []
-  let { port } = options
-  for (const host of hosts) {
-    const server = serverFor(options, broken)
-    try {
-      await opened(server, host, port)
-    } catch (err) {
-      // A pod without IPv6 is no error, nor is one without IPv4, as long as one of them works.
-      if (hosts.length > 1 && isMissingFamily(err)) continue
-      for (const one of servers) one.close()
-      throw err
-    }
-    servers.push(server)
-    port = (server.address() as AddressInfo).port
-  }
-  if (servers.length === 0) throw new Error('neither 127.0.0.1 nor ::1 can be listened on')
+  const servers = await serversFor(options, broken)
+  const port = portOf(servers[0]) ?? options.port
   return {
     port,
     addresses: servers.map((server) => {
@@ -62,6 +53,9 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     }),
     setTls: (tls) => {
       for (const server of servers) if ('setSecureContext' in server) (server as import('node:https').Server).setSecureContext(tls)
+    },
+    setBounds: (bounds) => {
+      for (const server of servers) rebind(server, bounds)
     },
     broken: (req) => broken.get(req.socket),
     stopListening: () => {
@@ -73,15 +67,37 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   }
 }
 
+/** How often another free port is tried when the one that is free on 127.0.0.1 is taken on ::1. */
+const mostTries = 20
+
+async function serversFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarError>, tries = 1): Promise<Server[]> {
+  const hosts = options.host === 'localhost' ? ['127.0.0.1', '::1'] : [options.host]
+  const servers: Server[] = []
+  for (const host of hosts) {
+    const server = serverFor(options, broken)
+    try {
+      await opened(server, host, portOf(servers[0]) ?? options.port)
+      servers.push(server)
+    } catch (err) {
+      // A pod without IPv6 is no error, nor is one without IPv4, as long as one of them works.
+      if (hosts.length > 1 && isMissingFamily(err)) continue
+      for (const one of servers) one.close()
+      if (options.port === 0 && servers.length > 0 && isTaken(err) && tries < mostTries) return serversFor(options, broken, tries + 1)
+      throw err
+    }
+  }
+  if (servers.length === 0) throw new Error('neither 127.0.0.1 nor ::1 can be listened on')
+  return servers
+}
+
+const portOf = (server: Server | undefined): number | undefined => (server?.address() as AddressInfo | null | undefined)?.port
+
 function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarError>): Server {
   const settings: ServerOptions = {
-    headersTimeout: options.clientHeadMs,
+    ...boundsOf(options),
     // A body has a bound on silence instead: 512 MB over a slow line is no fault.
     requestTimeout: 0,
-    keepAliveTimeout: options.keepAliveMs,
     keepAliveTimeoutBuffer: 1_000,
-    connectionsCheckingInterval: Math.max(100, Math.min(5_000, options.clientHeadMs / 4)),
-    maxHeaderSize: options.headerBytes,
     noDelay: true,
     // Node's own refusal says nothing; ours is made where all shapes are looked at.
     requireHostHeader: false,
@@ -125,6 +141,21 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
   return server
 }
 
+function boundsOf({ headerBytes, clientHeadMs, keepAliveMs }: Bounds) {
+  return {
+    headersTimeout: clientHeadMs,
+    keepAliveTimeout: keepAliveMs,
+    connectionsCheckingInterval: Math.max(100, Math.min(5_000, clientHeadMs / 4)),
+    maxHeaderSize: headerBytes,
+  }
+}
+
+function rebind(server: Server, bounds: Bounds): void {
+  Object.assign(server, boundsOf(bounds))
+  // At this event Node begins to look for slow clients, and there is no other way to make it look more often.
+  server.emit('listening')
+}
+
 /** Undefined for a client that merely left, or never said a word. */
 function shapeError(err: NodeJS.ErrnoException, socket: Socket): SidecarError | undefined {
   if (err.code === 'HPE_HEADER_OVERFLOW') return new SidecarError('header_too_large', 'the header is larger than allowed')
@@ -146,6 +177,8 @@ function opened(server: Server, host: string, port: number): Promise<void> {
     })
   })
 }
+
+const isTaken = (err: unknown): boolean => (err as NodeJS.ErrnoException).code === 'EADDRINUSE'
 
 function isMissingFamily(err: unknown): boolean {
   const { code } = err as NodeJS.ErrnoException

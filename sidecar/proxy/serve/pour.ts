@@ -21,7 +21,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   const bare = req.method === 'HEAD' || reply.status === 204 || reply.status === 304
   if (reply.headers['trailer'] !== undefined && (declared !== undefined || bare || req.httpVersionMinor === 0))
     delete reply.headers['trailer']
-  res.writeHead(reply.status, flat(reply.headers, call))
+  res.writeHead(reply.status, flat(reply, call))
   const write = writerFor(res)
   let tap: Tap | undefined
   let wantsPause = false
@@ -112,7 +112,7 @@ const isEmpty = (headers: Headers): boolean => {
 }
 
 /** A flat array is what writeHead is fastest with. */
-function flat(headers: Headers, call: Call): string[] {
+function flat({ headers, own }: Reply, call: Call): string[] {
   const out: string[] = []
   const lines = headers['connection']
   const connection = typeof lines === 'object' ? lines.join() : lines
@@ -128,6 +128,7 @@ function flat(headers: Headers, call: Call): string[] {
   // Only where the answer is ours: an upstream that is a sidecar itself may send one of its own.
   if (error !== undefined) out.push('x-outrider-error', error)
   if (attempts > 0) out.push('x-outrider-upstream', upstream, 'x-outrider-attempts', String(attempts))
+  if (own !== undefined) out.push(...own)
   return out
 }
 

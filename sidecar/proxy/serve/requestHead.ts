@@ -134,8 +134,14 @@ function pathOf(target: string): string | undefined {
 
 function seconds(value: string): number {
   const number = Number(value)
-  return number > 0 && number < 1e6 ? number * 1_000 : 0
+  return number > 0 && number < 1e6 ? number * 1_000 + clientFirstMs : 0
 }
+
+/**
+ * A client that has waited as long as it wanted leaves by itself and calls that a timeout; only for one that stays do we end the call. A
+ * container at its CPU limit stands still for some 100 ms at a time, and its client must ring first all the same.
+ */
+const clientFirstMs = 250
 
 function isOrdinary(connection: string): boolean {
   return connection === '' || connection === 'keep-alive' || connection === 'close' || connection === 'Keep-Alive'

@@ -69,23 +69,12 @@ interface Session {
 /**
  * Carries WebSockets to the upstream through http-proxy, under the same rules as calls: checked, counted, bounded, with our key in place of
  * the client's, and with an answer that says who failed. No socket outlives the other.
+ * `current` is asked at each upgrade: a session ends on what it began with.
  */
-export function tunnel(options: TunnelOptions): Tunnel {
-  const { clock, admission, limit, clients, report, defect, scheme, key, idleMs, totalMs } = options
+export function tunnel(current: () => TunnelOptions): Tunnel {
   const sessions = new Set<Session>()
   const waiting: (() => void)[] = []
   let open = 0
-
-  // What does not speak of bodies, retries or streams of the way of a call, in its order; pipeline.ts says why each stands where it stands.
-  const above: readonly Layer[] = [measure(report), answer({ now: clock.now, defect })]
-  const below: readonly Layer[] = [
-    locate(),
-    identify(clients),
-    admit(limit, admission),
-    deadline({ clock, totalMs, streamTotalMs: totalMs }),
-    body({ clock, idleMs }),
-    credential(scheme, key),
-  ]
 
   const drop = (session: Session): void => {
     if (!sessions.delete(session)) return
@@ -96,6 +85,8 @@ export function tunnel(options: TunnelOptions): Tunnel {
   const upgrade: Tunnel['upgrade'] = (req, _socket, head) => {
     // The request's own: around an unfinished body node:http hands over a stand-in.
     const { socket } = req
+    const options = current()
+    const { clock } = options
     const { call, problem } = callFrom(req, { now: clock.now(), mostLines: options.headerLines, id: options.newId() })
     const { life, facts } = call
     const session: Session = { req, call, early: undefined, pair: undefined, over: () => {} }
@@ -125,8 +116,11 @@ export function tunnel(options: TunnelOptions): Tunnel {
       })
     }
     const carried: Handler = (one) => carry(options, session, one, () => open++)
-    const handle = problem === undefined ? stack([...above, ...below], carried) : stack(above, () => Promise.reject(problem))
-    handle(call).then(
+    wayOf(
+      options,
+      problem,
+      carried,
+    )(call).then(
       (reply) => {
         if (session.pair === undefined) answerOn(req, call, reply, clock)
       },
@@ -147,6 +141,22 @@ export function tunnel(options: TunnelOptions): Tunnel {
     open: () => open,
     settled: () => (sessions.size === 0 ? Promise.resolve() : new Promise((done) => waiting.push(done))),
   }
+}
+
+/** What does not speak of bodies, retries or streams of the way of a call, in its order; pipeline.ts says why each stands where it stands. */
+function wayOf(options: TunnelOptions, problem: SidecarError | undefined, carried: Handler): Handler {
+  const { clock, admission, limit, clients, report, defect, scheme, key, idleMs, totalMs } = options
+  const above: readonly Layer[] = [measure(report), answer({ now: clock.now, defect })]
+  if (problem !== undefined) return stack(above, () => Promise.reject(problem))
+  const below: readonly Layer[] = [
+    locate(),
+    identify(clients),
+    admit(limit, admission),
+    deadline({ clock, totalMs, streamTotalMs: totalMs }),
+    body({ clock, idleMs }),
+    credential(scheme, key),
+  ]
+  return stack([...above, ...below], carried)
 }
 
 /** What stands for a Reply where http-proxy has answered, and has the socket. */

@@ -68,6 +68,7 @@ export function callFrom(req: IncomingMessage, { now, mostLines, id }: { now: nu
     id,
     method: 'GET',
     path,
+    target: req.url ?? '',
     headers,
     body: undefined,
     wishes: { ...wishes, key: wishes.key ?? key },

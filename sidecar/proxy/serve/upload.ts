@@ -4,6 +4,7 @@ import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import type { Held } from '../layers/read.ts'
 import { onOver, type Life } from '../life.ts'
+import { halfClosed } from './halfClosed.ts'
 
 export interface UploadOptions {
   readonly clock: Clock
@@ -27,7 +28,7 @@ export interface Incoming {
 
 /**
  * While nobody takes an upload, the client's leaving would go unseen: what it has sent stands in front of it. So it is read ahead, after half
- * a second and up to this much, which is more than a kernel keeps for a connection.
+ * a second and up to this much, which is more than most kernels keep for a connection. Behind still more, the kernel is asked.
  */
 const aheadBytes = 8 * 1024 * 1024
 const aheadAfterMs = 500
@@ -64,6 +65,9 @@ function goOn(res: ServerResponse): void {
   else res.writeContinue()
 }
 
+const gone = (cause?: Error): SidecarError =>
+  new SidecarError('client_gone', 'the client closed its connection before its request was whole', cause && { cause })
+
 function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }: UploadOptions, sink: Sink): Tap {
   let ahead: Buffer[] = []
   let aheadSize = 0
@@ -99,10 +103,24 @@ function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }:
   const hold = (): void => {
     paused = true
     req.pause()
-    looking = clock.set(aheadAfterMs, () => {
-      looking = undefined
-      if (paused && mayReadAhead()) req.resume()
-    })
+    looking = clock.set(aheadAfterMs, look)
+  }
+  const look = (): void => {
+    looking = undefined
+    if (!paused || ended) return
+    if (mayReadAhead()) req.resume()
+    else lookBehind()
+  }
+  const lookBehind = (): void => {
+    req.pause()
+    clock.clear(looking)
+    looking = clock.set(aheadAfterMs, look)
+    halfClosed(req.socket).then(
+      (closed) => {
+        if (closed) fail(gone())
+      },
+      () => {},
+    )
   }
   const mayReadAhead = (): boolean => aheadSize < aheadBytes && held.bytes < held.limit
   const onSilence = (): void => {
@@ -122,11 +140,11 @@ function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }:
     ahead.push(bytes)
     aheadSize += bytes.length
     held.bytes += bytes.length
-    if (!mayReadAhead()) req.pause()
+    if (!mayReadAhead()) lookBehind()
   })
   req.on('end', end)
   req.on('error', (err) => {
-    fail(broken() ?? new SidecarError('client_gone', 'the client closed its connection before its request was whole', { cause: err }))
+    fail(broken() ?? gone(err))
   })
 
   return {

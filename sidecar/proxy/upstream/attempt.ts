@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { handOver, isUpload, type Call, type Headers, type Reply, type Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
@@ -55,15 +56,13 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
   }
 
   const outgoing = sent(call.body)
-  const body = incoming({
-    pause: () => {
-      controller?.pause()
-    },
-    resume: () => {
-      controller?.resume()
-    },
-    close: stop,
-  })
+  const pause = (): void => {
+    controller?.pause()
+  }
+  const resume = (): void => {
+    controller?.resume()
+  }
+  const body = incoming({ pause, resume, close: stop })
 
   const drop = (): void => {
     body.flow(nowhere)
@@ -88,6 +87,8 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     onRequestSent: () => {
       facts.sentMs = clock.now()
       handOver(facts, facts.sentMs)
+      // What the kernel took at once, as it takes nearly every request, needs no watch.
+      if (connection.socket.writableLength > 0) stopWatch ??= watch()
     },
     onResponseStarted: () => {
       started = true
@@ -95,8 +96,8 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     onResponseStart: (c, status, parsed) => {
       const headers = parsed as Headers
       if (status < 200) {
-        if (status < 100) c.abort(new SidecarError('bad_reply', `${status} is no status of HTTP`))
-        else if (++interim > mostInterim) c.abort(new SidecarError('bad_reply', `more than ${mostInterim} interim answers`))
+        const problem = problemOf(status, ++interim)
+        if (problem !== undefined) c.abort(problem)
         else if (status !== 101) call.inform(status, headers)
         return
       }
@@ -129,13 +130,22 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     },
   }
 
+  const watch = () => watchWriting({ clock, writeMs, connection, outgoing, handed: () => facts.sentMs !== 0, stop })
+
   onCancel(life, stop)
   if (life.cancelled !== undefined) return giveBack(connection)
   connection.uses++
   connection.expectHead()
   const headers = outgoing.length === undefined ? call.headers : [...call.headers, 'content-length', String(outgoing.length)]
   connection.client.dispatch({ method: call.method as 'POST', path, headers: headers as string[], body: outgoing.body }, handler)
-  if (!over && !headed) stopWatch = watchWriting({ clock, writeMs, connection, outgoing, handed: () => facts.sentMs !== 0, stop })
+  // Others are written in one go, though perhaps only in the next turn; over HTTP/2 they may have to wait for their turn.
+  if (!over && !headed && (outgoing.body instanceof Readable || connection.capacity > 1)) stopWatch = watch()
+}
+
+/** What makes an interim answer one that cannot be passed on; `count` includes it. */
+function problemOf(status: number, count: number): SidecarError | undefined {
+  if (status < 100) return new SidecarError('bad_reply', `${status} is no status of HTTP`)
+  return count > mostInterim ? new SidecarError('bad_reply', `more than ${mostInterim} interim answers`) : undefined
 }
 
 const nowhere: Sink = { data: () => true, end: () => {}, fail: () => {} }

@@ -75,5 +75,7 @@ function streamed(upload: Upload): Outgoing {
       done(err)
     },
   })
+  // Undici listens only while it sends; a client that fails after that must not end the process.
+  stream.on('error', () => {})
   return { body: stream, length: upload.length, progress: () => bytes - stream.readableLength, waiting: () => stream.readableLength === 0 }
 }

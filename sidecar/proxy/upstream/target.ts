@@ -3,9 +3,11 @@ import type { Clock } from '../clock.ts'
 import type { Scheme } from '../layers/credential.ts'
 import type { Credential } from '../credentials.ts'
 import type { Target } from '../pipeline.ts'
+import { condition } from './condition.ts'
 import { connector, type Connector, type Place } from './connector.ts'
 import { dispatch } from './dispatch.ts'
 import { egressFor } from './egressFor.ts'
+import { egressRules } from './egressRules.ts'
 import { names } from './names.ts'
 import { adaptivePatience, fixedPatience } from './patience.ts'
 import { pool, type Pool } from './pool.ts'
@@ -26,11 +28,13 @@ export interface OpenTarget extends Target {
 export interface TargetOptions {
   readonly key: Credential | undefined
   readonly clock: Clock
+  /** For the proxies that it names. */
+  readonly env: Readonly<Record<string, string | undefined>>
   readonly say: (level: 'info' | 'error', message: string) => void
 }
 
 /** Everything that exists once per upstream. */
-export function openTarget(upstream: Upstream, { network, timeouts }: Config, { key, clock, say }: TargetOptions): OpenTarget {
+export function openTarget(upstream: Upstream, { network, timeouts }: Config, { key, clock, env, say }: TargetOptions): OpenTarget {
   const url = new URL(upstream.url)
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -39,7 +43,7 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     say,
   )
   const aliases = network.hostAliases ?? {}
-  const way = egressFor(url, upstream.proxy, network)
+  const way = egressFor(url, upstream.proxy, egressRules(network, env))
   // Of its own: the certificate that we show to the upstream is not for the proxy.
   const egressTrust =
     way?.secure === true ? openTrust({ cas: network.ca === undefined ? [] : [network.ca], cert: undefined, key: undefined }, say) : trust
@@ -71,6 +75,7 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     plainConnector: dialler(false),
     scheme: schemeOf(upstream.auth),
     key,
+    condition: condition(),
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
     dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
     secrets: () => secretsOf(key),

@@ -13,6 +13,9 @@ export interface WritingOptions {
   readonly stop: (reason: SidecarError) => void
 }
 
+/** How often one bound is looked at: a pause may begin right after a look, and is seen this much later at most. */
+const looks = 4
+
 /**
  * Bounds the pauses of a request on its way out; the answer ends the watch. Nothing is watched when the request went out in one go, as
  * nearly all do.
@@ -25,17 +28,19 @@ export function watchWriting({ clock, writeMs, connection, outgoing, handed, sto
   if (handed() && isEmpty()) return undefined
   const moved = (): number => (shared ? outgoing.progress() : socket.bytesWritten - socket.writableLength)
   let before = moved()
+  let movedMs = clock.now()
   let alarm: Alarm | undefined
   const ring = (): void => {
     if (handed() && isEmpty()) return
     const now = moved()
+    const nowMs = clock.now()
     const waitsForClient = !handed() && isEmpty() && outgoing.waiting()
-    if (now === before && !waitsForClient)
-      return stop(new SidecarError('write_timeout', `the request did not move for ${writeMs / 1_000} s`))
+    if (now !== before || waitsForClient) movedMs = nowMs
+    else if (nowMs - movedMs >= writeMs) return stop(new SidecarError('write_timeout', `the request did not move for ${writeMs / 1_000} s`))
     before = now
-    alarm = clock.set(writeMs, ring)
+    alarm = clock.set(Math.min(writeMs / looks, movedMs + writeMs - nowMs), ring)
   }
-  alarm = clock.set(writeMs, ring)
+  alarm = clock.set(writeMs / looks, ring)
   return () => {
     clock.clear(alarm)
   }

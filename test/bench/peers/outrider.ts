@@ -34,6 +34,7 @@ function configuration({ port, otherPort, upstream }: Situation) {
   return {
     listen: { port },
     admin: { host: '127.0.0.1', port: otherPort },
+    control: { port: 0 },
     upstreams: [{ name: 'fake', url: `${upstream.origin}/v1`, credential: 'fake', connections: 4_096, ...tls }],
     credentials: { fake: { value: upstreamKey } },
     limits: { inFlight: 5_000 },

@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { catalogue } from '../../sidecar/observe/catalogue.ts'
-import { readmeFile, written } from '../../sidecar/observe/readme.ts'
 import { actions, kinds } from '../../sidecar/proxy/errors.ts'
 import { answers, provider } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
-
-test('the tables of the README are those of the code; if not: npm run docs', async () => {
-  const readme = await readFile(readmeFile, 'utf8')
-  assert.equal(readme, written(readme))
-})
 
 test('every kind of error says in sentences what happened and what to do', () => {
   for (const [name, { meaning }] of Object.entries(kinds)) assert.match(meaning, /^[A-Z].*\.$/, name)

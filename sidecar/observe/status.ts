@@ -1,0 +1,90 @@
+import type { Key } from '../proxy/layers/credential.ts'
+import type { Document } from '../proxy/layers/local.ts'
+import type { Condition, State } from '../proxy/upstream/condition.ts'
+import { version } from '../version.ts'
+
+export interface StatusSources {
+  readonly now: () => number
+  /** When the process took up its work, on the same clock; a reload begins nothing anew. */
+  readonly beganMs: number
+  readonly calls: () => { readonly inFlight: number; readonly seen: number; readonly closed: boolean }
+  readonly upstreams: readonly {
+    readonly name: string
+    readonly condition: Condition
+    readonly connections: () => { open: number; busy: number; waiting: number }
+    /** Its key, where it has one. */
+    readonly key: Pick<Key, 'current'> | undefined
+  }[]
+}
+
+/** What `/health` and `/v1/stats` say. */
+export interface Status {
+  readonly health: () => Document
+  readonly stats: () => Document
+}
+
+export function status({ now, beganMs, calls, upstreams }: StatusSources): Status {
+  const stateOf = ({ condition, key }: (typeof upstreams)[number]): State => (isUsable(key) ? condition.state() : 'unhealthy')
+  const overall = (): State => {
+    const states = upstreams.map(stateOf)
+    if (states.every((state) => state === 'healthy')) return 'healthy'
+    return states.every((state) => state === 'unhealthy') ? 'unhealthy' : 'degraded'
+  }
+  return {
+    health: () => {
+      const { closed } = calls()
+      return {
+        // Of this process only: an upstream that is down gets no better by a restart of the sidecar.
+        status: closed ? 503 : 200,
+        json: {
+          status: closed ? 'draining' : overall(),
+          upstreams: upstreams.map((upstream) => {
+            const { failuresInARow, lastGoodMsAgo, lastBad } = upstream.condition.read(now())
+            const problem = isUsable(upstream.key) ? undefined : 'no_credential'
+            return {
+              name: upstream.name,
+              status: stateOf(upstream),
+              problem,
+              failures_in_a_row: failuresInARow,
+              last_success_seconds_ago: seconds(lastGoodMsAgo),
+              last_failure: lastBad && { what: lastBad.what, seconds_ago: seconds(lastBad.msAgo) },
+            }
+          }),
+        },
+      }
+    },
+    stats: () => ({
+      status: 200,
+      json: {
+        version,
+        uptime_seconds: seconds(now() - beganMs),
+        calls: { total: calls().seen, in_flight: calls().inFlight },
+        upstreams: upstreams.map((upstream) => {
+          const { attempts, good, meanResponseMs } = upstream.condition.read(now())
+          return {
+            name: upstream.name,
+            healthy: stateOf(upstream) !== 'unhealthy',
+            status: stateOf(upstream),
+            connections: upstream.connections(),
+            attempts,
+            // Before the first attempt there is none, and 0 or 1 would be a guess.
+            success_rate: attempts === 0 ? null : good / attempts,
+            mean_response_ms: meanResponseMs === undefined ? null : Math.round(meanResponseMs * 10) / 10,
+          }
+        }),
+      },
+    }),
+  }
+}
+
+/** Without a key no call can be made, whatever the upstream does. */
+function isUsable(key: Pick<Key, 'current'> | undefined): boolean {
+  try {
+    key?.current()
+    return true
+  } catch {
+    return false
+  }
+}
+
+const seconds = (ms: number | undefined): number | null => (ms === undefined ? null : Math.round(ms / 100) / 10)

@@ -1,0 +1,27 @@
+import { localReply, type Call, type Layer } from '../call.ts'
+
+/** What an answer of ours holds. */
+export interface Document {
+  readonly status: number
+  readonly json: unknown
+}
+
+/** `GET /health`, beside the paths of the API: who asks for it need not know where they begin. */
+export function health(document: () => Document): Layer {
+  return (next) => (call) => {
+    if (call.path !== undefined || !isHealth(call.target) || !isReading(call)) return next(call)
+    call.facts.operation = 'health'
+    return Promise.resolve(replyOf(document()))
+  }
+}
+
+/** `GET /v1/stats`. */
+export function stats(document: () => Document): Layer {
+  return (next) => (call) => (call.facts.operation === 'stats' && isReading(call) ? Promise.resolve(replyOf(document())) : next(call))
+}
+
+const isHealth = (target: string): boolean => target === '/health' || target.startsWith('/health?')
+const isReading = ({ method }: Call): boolean => method === 'GET' || method === 'HEAD'
+
+const replyOf = ({ status, json }: Document) =>
+  localReply(status, { 'content-type': 'application/json', 'cache-control': 'no-store' }, Buffer.from(`${JSON.stringify(json)}\n`))

@@ -1,0 +1,133 @@
+import { hash, timingSafeEqual } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { readKeyFile } from '../keyFile.ts'
+
+export interface ControlOptions {
+  readonly port: number
+  /** The one of the config that is in use when it is asked for. */
+  readonly tokenFile: () => string | undefined
+  /** Everything there is to tell, made when it is asked for. */
+  readonly document: (port: number) => Promise<unknown>
+  readonly patienceMs?: number
+}
+
+export interface Control {
+  readonly port: number
+  readonly close: () => void
+}
+
+/** Every container of the pod shares the loopback, and none needs many. */
+const mostConnections = 32
+
+/** The status of this process, on the loopback of the pod only. */
+export async function listenForControl(options: ControlOptions): Promise<Control> {
+  const { patienceMs = 10_000 } = options
+  const servers: Server[] = []
+  const close = (): void => {
+    for (const server of servers) {
+      server.close()
+      server.closeAllConnections()
+    }
+  }
+  let { port } = options
+  for (const host of ['127.0.0.1', '::1']) {
+    const server = createServer({ headersTimeout: patienceMs, requestTimeout: patienceMs, maxHeaderSize: 8 * 1024 })
+    server.timeout = patienceMs
+    server.maxConnections = mostConnections
+    try {
+      await opened(server, host, port)
+    } catch (err) {
+      // A pod without one of the families has the other.
+      if (isMissingFamily(err)) continue
+      close()
+      throw err
+    }
+    servers.push(server)
+    port = (server.address() as AddressInfo).port
+    server.on('request', (req, res) => {
+      respond(options, req.socket.localPort ?? 0, req, res)
+    })
+  }
+  return { port, close }
+}
+
+const opened = (server: Server, host: string, port: number): Promise<void> =>
+  new Promise((done, refuse) => {
+    // Stays for good: running out of file descriptors must not end the process.
+    server.on('error', refuse)
+    server.listen({ host, port, ipv6Only: host === '::1' }, done)
+  })
+
+function isMissingFamily(err: unknown): boolean {
+  const { code } = err as NodeJS.ErrnoException
+  return code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT'
+}
+
+function respond(options: ControlOptions, port: number, req: IncomingMessage, res: ServerResponse): void {
+  const say = (status: number, body: string, type = 'text/plain; charset=utf-8'): void => {
+    res.writeHead(status, { ...guarding, 'content-type': type, 'content-length': Buffer.byteLength(body) })
+    res.end(req.method === 'HEAD' ? undefined : body)
+  }
+  const failed = (): void => {
+    say(500, 'The status could not be collected.\n')
+  }
+  const stranger = strangeness(req, port)
+  if (stranger !== undefined) {
+    res.shouldKeepAlive = false
+    return say(403, `${stranger}\n`)
+  }
+  if (req.method !== 'GET' && req.method !== 'HEAD') {
+    // What comes with it is not read.
+    res.shouldKeepAlive = false
+    changeRefusal(req, options.tokenFile()).then(({ status, why }) => {
+      res.setHeader('allow', 'GET, HEAD')
+      if (status === 401) res.setHeader('www-authenticate', 'Bearer')
+      say(status, why)
+    }, failed)
+    return
+  }
+  if ((req.url ?? '').split('?')[0] !== '/status') return say(404, 'Served here: /status\n')
+  options.document(port).then((document) => {
+    say(200, `${JSON.stringify(document, null, 2)}\n`, 'application/json')
+  }, failed)
+}
+
+/** No page of another origin may have it, show it in a frame, or take it for a script. */
+const guarding = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+  'cross-origin-resource-policy': 'same-origin',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+}
+
+/**
+ * A browser in reach of the loopback runs pages of anybody. One whose name has been pointed at this address shows itself by its Host, one
+ * that calls from elsewhere by its Origin, and one that embeds what it asks for by what browsers add themselves.
+ */
+function strangeness(req: IncomingMessage, port: number): string | undefined {
+  const hosts = [`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`]
+  const named = req.headersDistinct['host'] ?? []
+  if (named.length !== 1 || !hosts.includes((named[0] ?? '').toLowerCase())) {
+    return `The Host is none of ${hosts.join(', ')}: ask for one of these, by this port.`
+  }
+  const origins = req.headersDistinct['origin'] ?? []
+  if (origins.some((origin) => !hosts.some((host) => origin === `http://${host}`))) return 'Pages of another origin may not ask here.'
+  const sites = req.headersDistinct['sec-fetch-site'] ?? []
+  if (sites.some((site) => site !== 'same-origin' && site !== 'none')) return 'Pages of another site may not ask here.'
+  return undefined
+}
+
+/** Nothing can be changed yet, and who could not change anything anyway is not told even that. */
+async function changeRefusal(req: IncomingMessage, tokenFile: string | undefined): Promise<{ status: number; why: string }> {
+  if (tokenFile === undefined) return { status: 405, why: 'This port is read-only: GET and HEAD. No control.tokenFile is configured.\n' }
+  const { raw } = await readKeyFile(tokenFile)
+  const token = raw?.trim() ?? ''
+  const shown = /^bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
+  if (token === '' || !timingSafeEqual(digest(token), digest(shown))) {
+    return { status: 401, why: 'A change needs the token of control.tokenFile, as "authorization: Bearer TOKEN".\n' }
+  }
+  return { status: 405, why: 'The token is right, and there is nothing yet that could be changed here: GET and HEAD.\n' }
+}
+
+const digest = (text: string): Buffer => Buffer.from(hash('sha256', text), 'hex')
