@@ -62,13 +62,15 @@ function line({ id, method, path, facts }: Call, status: number, failed: boolean
 const served = ({ usage }: Facts): string => (usage === undefined || usage.model === '' ? '' : `,"model_served":${text(usage.model)}`)
 
 function tried(facts: Facts): string {
-  if (facts.tried.length === 0) return ''
+  const { upstream, answered, headMs, queuedMs } = facts
+  const last = answered === 0 ? '' : `{"upstream":"${upstream}","outcome":${answered},"ms":${round(headMs - queuedMs)}}`
+  if (facts.tried === undefined) return last === '' ? '' : `,"tried":[${last}]`
   let list = ''
-  for (const { upstream, outcome, ms } of facts.tried) {
+  for (const { upstream: name, outcome, ms } of facts.tried) {
     const word = typeof outcome === 'number' ? outcome : `"${outcome}"`
-    list += `${list === '' ? '' : ','}{"upstream":"${upstream}","outcome":${word},"ms":${round(ms)}}`
+    list += `${list === '' ? '' : ','}{"upstream":"${name}","outcome":${word},"ms":${round(ms)}}`
   }
-  return `,"tried":[${list}]`
+  return last === '' ? `,"tried":[${list}]` : `,"tried":[${list},${last}]`
 }
 
 function tokens({ usage }: Facts): string {

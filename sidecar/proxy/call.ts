@@ -1,5 +1,6 @@
 import type { KindName, SidecarError } from './errors.ts'
 import type { Life } from './life.ts'
+import type { AnswerEnds } from './llm/answerEnds.ts'
 import type { Operation } from './llm/operation.ts'
 import type { Usage } from './llm/usage.ts'
 import type { Trace } from './trace.ts'
@@ -64,7 +65,10 @@ export interface Facts {
   bytesIn: number
   bytesOut: number
   trace: Trace
-  readonly tried: Tried[]
+  /** The attempts that are behind us; undefined while there was only one and it has an answer, as nearly always. */
+  tried: Tried[] | undefined
+  /** The status that the last attempt brought from the upstream; 0 while it has none. */
+  answered: number
   /** On the clock, or 0 while it has not come: waiting for a connection, connection in hand, head of the answer, first byte to the client. */
   queuedMs: number
   connectedMs: number
@@ -82,10 +86,9 @@ export interface Facts {
   ownMs: number
   /** Since when that is so; 0 while it is not. */
   oursMs: number
-  /** Sees the bytes of the answer on their way to the client. */
-  note: ((bytes: Buffer) => void) | undefined
-  /** Finds what the answer says about its tokens; asked once, when the call is over. */
-  tellUsage: (() => Usage | undefined) | undefined
+  /** Of the answer that the client gets. */
+  ends: AnswerEnds | undefined
+  /** Read out of the ends when the call is over. */
   usage: Usage | undefined
   /** Beginnings of the bodies, where the log is to have them. */
   bodies: Bodies | undefined
@@ -111,7 +114,8 @@ export function newFacts(now: number, trace: Trace): Facts {
     bytesIn: 0,
     bytesOut: 0,
     trace,
-    tried: [],
+    tried: undefined,
+    answered: 0,
     queuedMs: 0,
     connectedMs: 0,
     sentMs: 0,
@@ -122,11 +126,20 @@ export function newFacts(now: number, trace: Trace): Facts {
     slowClient: false,
     ownMs: 0,
     oursMs: now,
-    note: undefined,
-    tellUsage: undefined,
+    ends: undefined,
     usage: undefined,
     bodies: undefined,
   }
+}
+
+/** An attempt is behind us; what it came to is only written down when another follows, or when it failed. */
+export function closeAttempt(facts: Facts, failure?: KindName): void {
+  const { upstream, answered, headMs, queuedMs } = facts
+  if (failure === undefined && answered === 0) return
+  facts.tried ??= []
+  if (failure === undefined) facts.tried.push({ upstream, outcome: answered, ms: headMs - queuedMs })
+  else facts.tried.push({ upstream, outcome: failure, ms: facts.oursMs - queuedMs })
+  facts.answered = 0
 }
 
 /** From now on somebody else is waited for: the client, a connection, the upstream. */

@@ -18,7 +18,6 @@ import { models } from './layers/models.ts'
 import { read, type Held } from './layers/read.ts'
 import { stale } from './layers/stale.ts'
 import { streamAlias } from './layers/streamAlias.ts'
-import { usage } from './layers/usage.ts'
 import type { Condition } from './upstream/condition.ts'
 import type { Patience } from './upstream/patience.ts'
 
@@ -87,8 +86,6 @@ export function pipeline(settings: Settings, around: Surroundings, target: Targe
       where(log.bodies > 0, bodies(log.bodies)),
       // Below read, which makes the body whole: here it is edited, once for all attempts.
       where(local.streamAlias, streamAlias()),
-      // Above the attempts: what counts are the tokens of the answer that the client gets.
-      usage(),
     ],
     attempts(settings, clock, target),
   )

@@ -29,13 +29,16 @@ export function traceFrom(traceparent: string): Trace {
 }
 
 /** Sampled, for our log keeps it; what comes behind us would otherwise stop to record what it recorded before there was a sidecar. */
-const begun = (): Trace => ({ id: hex(16), span: hex(8), flags: '01', continued: false })
+function begun(): Trace {
+  const digits = hex(24)
+  return { id: digits.slice(0, 32), span: digits.slice(32), flags: '01', continued: false }
+}
 
 export const traceparentOf = ({ id, span, flags }: Trace): string => `00-${id}-${span}-${flags}`
 export const isSampled = ({ flags }: Trace): boolean => flags === '01' || flags === '03'
 
 /** Asking the system for a few bytes at a time costs more than the rest of a trace. */
-const pool = Buffer.allocUnsafe(2_040)
+const pool = Buffer.allocUnsafe(12_000)
 let used = pool.length
 
 function hex(bytes: number): string {

@@ -54,11 +54,14 @@ const numbersOf = (tokens: Fields | undefined): Fields =>
   Object.fromEntries(Object.entries(tokens ?? {}).filter(([, value]) => value != null))
 
 function modelIn(text: string): string {
-  const found = /"model"\s*:\s*("(?:[^"\\]|\\.){1,200}")/.exec(text.length > modelWithin ? text.slice(0, modelWithin) : text)
-  const value = found?.[1] === undefined ? undefined : parsed(found[1])
+  const found = modelName.exec(text.length > modelWithin ? text.slice(0, modelWithin) : text)?.[1]
+  if (found === undefined) return ''
+  if (!found.includes('\\')) return found.slice(1, -1)
+  const value = parsed(found)
   return typeof value === 'string' ? value : ''
 }
 
+const modelName = /"model"\s*:\s*("(?:[^"\\]|\\.){1,200}")/
 /** The name of the model stands among the first fields. */
 const modelWithin = 16 * 1024
 const usageName = '"usage"'

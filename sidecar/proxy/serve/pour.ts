@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { handOver, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { cancel } from '../life.ts'
+import { endsOf, keepEnds } from '../llm/answerEnds.ts'
 
 /** The client's side of a call. */
 export interface Client {
@@ -13,9 +14,12 @@ export interface Client {
 /** Writes a reply to the client, as fast as the client takes it and no faster. */
 export function pour(call: Call, reply: Reply, { req, res, clock }: Client): void {
   const { facts } = call
-  const { note } = facts
   if (res.destroyed || call.life.over) return reply.drop()
   facts.status = reply.status
+  // Here, where the answer is what the client gets, and at no cost for the chunks of a stream, which keeps its ends itself.
+  const ends = endsOf(facts.operation, reply)
+  facts.ends = ends
+  const noted = ends?.told === undefined ? ends : undefined
   const declared = reply.headers['content-length']
   // An announcement of trailers where none can follow is an error to node:http.
   const bare = req.method === 'HEAD' || reply.status === 204 || reply.status === 304
@@ -35,7 +39,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
         handOver(facts, facts.firstByteMs)
       }
       facts.bytesOut += bytes.length
-      note?.(bytes)
+      if (noted !== undefined) keepEnds(noted, bytes)
       // The last declared byte ends the answer in the same write.
       if (declared !== undefined && facts.bytesOut === Number(declared)) {
         over = true

@@ -67,9 +67,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
   const drop = (): void => {
     body.flow(nowhere)
     // Read to its end so that the connection can be kept, but no longer than its call lasts: it may have no end.
-    const giveUp = (): void => {
-      stop(new SidecarError('client_gone', 'nobody waits for this answer'))
-    }
+    const giveUp = (): void => stop(new SidecarError('client_gone', 'nobody waits for this answer'))
     if (life.over) giveUp()
     else onOver(life, giveUp)
   }
@@ -105,6 +103,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
       stopWatch?.()
       facts.headMs = clock.now()
       facts.oursMs = facts.headMs
+      facts.answered = status
       if (facts.sentMs === 0) facts.sentMs = facts.headMs
       const framed = connection.capacity > 1 || isFramed(call, status, headers)
       give({ status, headers, framed, complete: body.complete, flow: body.flow, drop })

@@ -1,4 +1,4 @@
-import { handOver, type Handler, type Reply } from '../call.ts'
+import { closeAttempt, handOver, type Handler, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { attempt } from './attempt.ts'
@@ -24,25 +24,22 @@ export function dispatch(options: DispatchOptions): Handler {
       }
       const { facts } = call
       const beganMs = clock.now()
+      closeAttempt(facts)
       facts.upstream = name
       if (!call.fresh) facts.attempts++
       facts.sentMs = 0
       facts.queuedMs = beganMs
       handOver(facts, beganMs)
-      const given = (reply: Reply): void => {
-        facts.tried.push({ upstream: name, outcome: reply.status, ms: facts.headMs - beganMs })
-        give(reply)
-      }
       const refused = (err: SidecarError): void => {
         facts.oursMs = clock.now()
-        facts.tried.push({ upstream: name, outcome: err.kind, ms: facts.oursMs - beganMs })
+        closeAttempt(facts, err.kind)
         refuse(err)
       }
       pool.take(
         call.life,
         call.fresh,
         (connection) => {
-          attempt({ call, path: pathOf(base, call.path ?? ''), connection, clock, writeMs, give: given, refuse: refused, giveBack })
+          attempt({ call, path: pathOf(base, call.path ?? ''), connection, clock, writeMs, give, refuse: refused, giveBack })
         },
         refused,
       )
