@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { count, duration, flag, name } from '../config/kinds.ts'
 import { isMapping } from '../config/mapping.ts'
 import { nearest } from '../config/nearest.ts'
+import { code, type Table as Markdown } from '../markdown.ts'
 import { problemsOf } from '../config/problems.ts'
 import { logLevel } from '../config/schema.ts'
 import { Denial } from './denial.ts'
@@ -115,10 +116,10 @@ function unknown(key: string, short: string): string {
 const shownKey = (key: string): string => (key.length <= 80 ? key : `${key.slice(0, 80)}…`)
 
 /** The rows of the README. */
-export function annotationsTable(): string {
-  const rows = Object.entries(annotations).map(([key, { help, otherwise }]) => `| \`${domain}${key}\` | ${help} | ${otherwise} |\n`)
-  return `| annotation | what | without it |\n|---|---|---|\n${rows.join('')}`
-}
+export const annotationsTable = (): Markdown => ({
+  header: ['annotation', 'what', 'without it'],
+  rows: Object.entries(annotations).map(([key, { help, otherwise }]) => [code(domain + key), help, otherwise]),
+})
 
 /** What the label of a pod says; throws a `Denial` for a word that nobody would hear. */
 export function wishOf(labels: unknown): 'enabled' | 'disabled' | undefined {

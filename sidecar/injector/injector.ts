@@ -48,7 +48,7 @@ export async function startInjector({ plan, instance }: InjectorStart): Promise<
   const admin = await openAdmin({
     host: plan.host,
     port: plan.adminPort,
-    metrics: { text: () => registry.metrics(), contentType: registry.contentType },
+    metrics: { tell: async () => ({ text: await registry.metrics(), type: registry.contentType }) },
     ready: () => whyNotReady(state) === undefined,
     started: () => state.injection !== undefined,
     whyNot: () => whyNotReady(state) ?? '',

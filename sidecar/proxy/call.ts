@@ -1,6 +1,9 @@
 import type { KindName, SidecarError } from './errors.ts'
 import type { Life } from './life.ts'
+import type { AnswerEnds } from './llm/answerEnds.ts'
 import type { Operation } from './llm/operation.ts'
+import type { Usage } from './llm/usage.ts'
+import type { Trace } from './trace.ts'
 
 /** Takes bytes: any number of `data`, then exactly one of `end` and `fail`. */
 export interface Sink {
@@ -40,6 +43,13 @@ export interface Wishes {
   readonly readTimeoutMs: number
 }
 
+/** One try at an upstream: how it came out, and how long that took. */
+export interface Tried {
+  readonly upstream: string
+  readonly outcome: number | KindName
+  readonly ms: number
+}
+
 /** What is known of a call so far; each layer writes what it learns, `measure` reports it when the call is over. */
 export interface Facts {
   readonly beganMs: number
@@ -54,12 +64,88 @@ export interface Facts {
   error: KindName | undefined
   bytesIn: number
   bytesOut: number
-  /** On the clock, or 0 while it has not come: connection in hand, head of the answer, first byte to the client. */
+  trace: Trace
+  /** The attempts that are behind us; undefined while there was only one and it has an answer, as nearly always. */
+  tried: Tried[] | undefined
+  /** The status that the last attempt brought from the upstream; 0 while it has none. */
+  answered: number
+  /** On the clock, or 0 while it has not come: waiting for a connection, connection in hand, head of the answer, first byte to the client. */
+  queuedMs: number
   connectedMs: number
   /** Zero while the request is not wholly sent. */
   sentMs: number
   headMs: number
   firstByteMs: number
+  /** The first payload event of a stream was in our hands. */
+  eventMs: number
+  /** The answer was whole in our hands. */
+  endedMs: number
+  /** The client took the answer more slowly than it came. */
+  slowClient: boolean
+  /** Time in which nobody had to be waited for but ourselves. */
+  ownMs: number
+  /** Since when that is so; 0 while it is not. */
+  oursMs: number
+  /** Of the answer that the client gets. */
+  ends: AnswerEnds | undefined
+  /** Read out of the ends when the call is over. */
+  usage: Usage | undefined
+  /** Beginnings of the bodies, where the log is to have them. */
+  bodies: Bodies | undefined
+}
+
+export interface Bodies {
+  request: Buffer | undefined
+  readonly reply: Buffer[]
+}
+
+/** The facts of a call that has just come. */
+export function newFacts(now: number, trace: Trace): Facts {
+  return {
+    beganMs: now,
+    operation: 'other',
+    client: '',
+    model: '',
+    stream: false,
+    upstream: '',
+    attempts: 0,
+    status: 0,
+    error: undefined,
+    bytesIn: 0,
+    bytesOut: 0,
+    trace,
+    tried: undefined,
+    answered: 0,
+    queuedMs: 0,
+    connectedMs: 0,
+    sentMs: 0,
+    headMs: 0,
+    firstByteMs: 0,
+    eventMs: 0,
+    endedMs: 0,
+    slowClient: false,
+    ownMs: 0,
+    oursMs: now,
+    ends: undefined,
+    usage: undefined,
+    bodies: undefined,
+  }
+}
+
+/** An attempt is behind us; what it came to is only written down when another follows, or when it failed. */
+export function closeAttempt(facts: Facts, failure?: KindName): void {
+  const { upstream, answered, headMs, queuedMs } = facts
+  if (failure === undefined && answered === 0) return
+  facts.tried ??= []
+  if (failure === undefined) facts.tried.push({ upstream, outcome: answered, ms: headMs - queuedMs })
+  else facts.tried.push({ upstream, outcome: failure, ms: facts.oursMs - queuedMs })
+  facts.answered = 0
+}
+
+/** From now on somebody else is waited for: the client, a connection, the upstream. */
+export function handOver(facts: Facts, now: number): void {
+  if (facts.oursMs !== 0) facts.ownMs += now - facts.oursMs
+  facts.oursMs = 0
 }
 
 /** A client's request on its way through the layers. Never mutated, `facts` apart: a layer that changes it passes a copy on. */
@@ -97,6 +183,8 @@ export interface Reply {
   readonly complete: () => boolean
   /** Of a stream of numbered events: the number of the last one, or -1. */
   readonly lastNumber?: () => number
+  /** Of a stream: its first events with a payload, and its last. */
+  readonly told?: () => { readonly first: Buffer | undefined; readonly last: string }
   readonly flow: (sink: Sink) => Tap
   readonly drop: () => void
 }

@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Call, Headers, Reply, Sink, Tap } from '../call.ts'
+import { handOver, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { cancel } from '../life.ts'
+import { endsOf, keepEnds } from '../llm/answerEnds.ts'
 
 /** The client's side of a call. */
 export interface Client {
@@ -15,6 +16,10 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   const { facts } = call
   if (res.destroyed || call.life.over) return reply.drop()
   facts.status = reply.status
+  // Here, where the answer is what the client gets, and at no cost for the chunks of a stream, which keeps its ends itself.
+  const ends = endsOf(facts.operation, reply)
+  facts.ends = ends
+  const noted = ends?.told === undefined ? ends : undefined
   const declared = reply.headers['content-length']
   // An announcement of trailers where none can follow is an error to node:http.
   const bare = req.method === 'HEAD' || reply.status === 204 || reply.status === 304
@@ -29,8 +34,12 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   const sink: Sink = {
     data: (bytes) => {
       if (over) return true
-      if (facts.bytesOut === 0) facts.firstByteMs = clock.now()
+      if (facts.bytesOut === 0) {
+        facts.firstByteMs = clock.now()
+        handOver(facts, facts.firstByteMs)
+      }
       facts.bytesOut += bytes.length
+      if (noted !== undefined) keepEnds(noted, bytes)
       // The last declared byte ends the answer in the same write.
       if (declared !== undefined && facts.bytesOut === Number(declared)) {
         over = true
@@ -40,6 +49,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
       if (write(bytes)) return true
       if (!wantsPause) res.on('drain', () => tap?.resume())
       wantsPause = true
+      facts.slowClient = true
       return false
     },
     end: (trailers) => {
@@ -60,7 +70,10 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   }
   tap = reply.flow(sink)
   // The body may take its time, and the head is worth having before it.
-  if (facts.bytesOut === 0 && !over) res.flushHeaders()
+  if (facts.bytesOut === 0 && !over) {
+    res.flushHeaders()
+    handOver(facts, clock.now())
+  }
   if (wantsPause && !over) tap.pause()
 }
 

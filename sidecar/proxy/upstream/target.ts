@@ -20,6 +20,8 @@ export interface OpenTarget extends Target {
   readonly pool: Pool
   /** For what must not become HTTP/2. */
   readonly plainConnector: Connector
+  /** What no log may hold. */
+  readonly secrets: () => readonly string[]
   readonly close: () => void
 }
 
@@ -76,11 +78,21 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     condition: condition(),
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
     dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
+    secrets: () => secretsOf(key),
     close: () => {
       connections.close()
       trust.close()
       egressTrust.close()
     },
+  }
+}
+
+function secretsOf(key: Credential | undefined): readonly string[] {
+  try {
+    return key === undefined ? [] : [key.current()]
+  } catch {
+    // There is none at the moment.
+    return []
   }
 }
 
