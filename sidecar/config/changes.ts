@@ -47,10 +47,10 @@ function shown(value: unknown, path: Path): string {
       .join(', ')} }`
   }
   const unit = unitAt(path)
-  // Where a word may stand in place of a duration, it is `off` that becomes a wait of nothing.
-  if (unit === 'durationOrOff' && value === 0) return 'off'
+  // Where a word may stand in place of a duration or a size, it is `off` that becomes none.
+  if (unit?.endsWith('OrOff') && value === 0) return 'off'
   if (unit?.startsWith('duration') && typeof value === 'number') return value === 0 ? '0s' : formatDuration(value)
-  if (unit === 'size') return sizeShown(value)
+  if (unit?.startsWith('size')) return sizeShown(value)
   return typeof value === 'string' ? textShown(value) : JSON.stringify(value)
 }
 
@@ -72,7 +72,7 @@ function textShown(text: string): string {
   return url.href.replace(/\/$/, text.endsWith('/') ? '/' : '')
 }
 
-type Unit = 'duration' | 'durationOrOff' | 'size'
+type Unit = 'duration' | 'durationOrOff' | 'size' | 'sizeOrOff'
 
 /** A node of the schema, as far as it is walked here. */
 interface Node {
@@ -97,6 +97,7 @@ function unitAt(path: Path): Unit | undefined {
     if (!(requirement instanceof RegExp)) continue
     if (requirement.source === durationPattern.source) return 'duration'
     if (requirement.source.endsWith(durationPattern.source)) return 'durationOrOff'
+    if (requirement.source.startsWith('^off$|') && requirement.source.endsWith(sizePattern.source)) return 'sizeOrOff'
     if (requirement.source.endsWith(sizePattern.source)) return 'size'
   }
   return undefined

@@ -1,4 +1,4 @@
-import type { Call, Facts } from '../proxy/call.ts'
+import { bodyMargin, type Call, type Facts } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
 import type { Level } from './log.ts'
 import { addedMs } from './metrics.ts'
@@ -13,6 +13,8 @@ export interface AccessLogOptions {
   readonly sample: number
   /** The keys that are known by heart: of a logged body, not even an unlikely-looking one may be seen. */
   readonly secrets: () => readonly string[]
+  /** What a call cost, in dollars. */
+  readonly costOf?: ((facts: Facts) => number | undefined) | undefined
 }
 
 /**
@@ -20,7 +22,7 @@ export interface AccessLogOptions {
  * written once a turn of the event loop: a timer would be one more wake-up for a sidecar that is idle most of the time.
  * Undefined where the level lets no such line through.
  */
-export function accessLog({ now, write, level, sample, secrets }: AccessLogOptions): ((call: Call) => void) | undefined {
+export function accessLog({ now, write, level, sample, secrets, costOf }: AccessLogOptions): ((call: Call) => void) | undefined {
   if (level === 'error' || level === 'fatal' || level === 'silent') return undefined
   const failuresOnly = level === 'warn'
   let lines = ''
@@ -34,15 +36,15 @@ export function accessLog({ now, write, level, sample, secrets }: AccessLogOptio
     const failed = call.facts.error !== undefined || status >= 400
     if (!failed && (failuresOnly || !isAmong(sample, call.facts.trace.id))) return
     if (lines === '') setImmediate(flush)
-    lines += line(call, status, failed, now())
-    if (call.facts.bodies !== undefined) lines = `${lines.slice(0, -2)}${bodies(call, secrets())}}\n`
+    const more = call.facts.bodies === undefined ? '' : bodies(call, secrets())
+    lines += line(call, failed, now(), costOf === undefined ? more : `${cost(costOf(call.facts))}${more}`)
   }
 }
 
 /** By the trace, so that all sidecars on the way of a call choose alike: what they log of it belongs together. */
 const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Number.parseInt(trace.slice(-8), 16) < sample * 2 ** 32
 
-function line({ id, method, path, facts }: Call, status: number, failed: boolean, now: number): string {
+function line({ id, method, path, facts }: Call, failed: boolean, now: number, more: string): string {
   const { beganMs, error, attempts, trace } = facts
   const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
   const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
@@ -51,11 +53,11 @@ function line({ id, method, path, facts }: Call, status: number, failed: boolean
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
     `${client},"method":"${method}","path":${text(withoutQuery(path))},"operation":"${facts.operation}"${model}${served(facts)}` +
-    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${tried(facts)},"status":${status}${failure},"end":"${endOf(facts)}"` +
+    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(now - beganMs)},"added_ms":${round(addedMs(facts, now))}` +
-    `,"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut}${tokens(facts)}}\n`
+    `,"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut}${tokens(facts)}${more}}\n`
   )
 }
 
@@ -81,11 +83,18 @@ function tokens({ usage }: Facts): string {
 
 const counted = (name: string, tokens: number): string => (tokens < 0 ? '' : `,"${name}":${tokens}`)
 
+const cost = (dollars: number | undefined): string => (dollars === undefined ? '' : `,"cost_usd":${dollars}`)
+
 /** Only where the config asks for them, and never with a key in them. */
 function bodies({ facts: { bodies: kept }, wishes }: Call, secrets: readonly string[]): string {
   if (kept === undefined) return ''
   const known = wishes.key === undefined ? secrets : [...secrets, wishes.key]
-  const shown = (bytes: Buffer): string => JSON.stringify(redacted(bytes.toString(), known))
+  const shown = (bytes: Buffer): string => {
+    const safe = Buffer.from(redacted(bytes.toString(), known))
+    // What stands at the end of a part may be the beginning of a key that nobody can know as one.
+    const end = bytes.length < kept.most + bodyMargin ? safe.length : safe.length - bodyMargin
+    return JSON.stringify(safe.toString('utf8', 0, Math.max(0, Math.min(kept.most, end))))
+  }
   const request = kept.request === undefined ? '' : `,"request_body":${shown(kept.request)}`
   return kept.reply.length === 0 ? request : `${request},"reply_body":${shown(Buffer.concat(kept.reply))}`
 }

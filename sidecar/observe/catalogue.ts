@@ -24,7 +24,7 @@ export const catalogue = {
   outrider_attempts_total: counter('Attempts made at an upstream.', 'upstream'),
   outrider_first_byte_seconds: histogram('Time to the first byte of the answer, as the client saw it.', 'operation'),
   outrider_added_seconds: histogram(
-    'Time that Outrider itself added to a call, and to its first byte: without the waits for the client, a connection and the upstream.',
+    'Time that Outrider itself added to a call, and to its first byte, which of a stream is its first event: without the waits for the client, a connection and the upstream.',
     'to',
   ),
   outrider_tokens_total: counter('Tokens that answers told of: input, output, and of these cached and reasoning.', 'model', 'type'),
@@ -47,6 +47,11 @@ export const catalogue = {
     'error_type',
   ),
   gen_ai_client_operation_time_to_first_chunk_seconds: histogram('Time to the first event of a stream.', ...genAi),
+  gen_ai_server_time_to_first_token_seconds: histogram("Time from a request's last byte to the first event of its stream.", ...genAi),
+  gen_ai_server_time_per_output_token_seconds: histogram(
+    'Time from the first event of a stream to its end, for each token after the first.',
+    ...genAi,
+  ),
   gen_ai_client_token_usage: histogram('Tokens of a call, input or output.', ...genAi, 'gen_ai_token_type'),
   gateway_requests_total: counter('Calls that are over, by model and status.', 'model', 'status'),
   gateway_request_duration_seconds: histogram('Duration of a call to its last byte, by model.', 'model'),
@@ -68,4 +73,6 @@ export const durations = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 export const additions = [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 /** As OpenTelemetry lists them. */
 export const genAiDurations = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
+export const genAiFirstTokens = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 15, 20, 30, 45, 60]
+export const genAiEachToken = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5]
 export const genAiTokens = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864]

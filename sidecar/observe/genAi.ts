@@ -1,7 +1,7 @@
-import type { Call, Facts } from '../proxy/call.ts'
+import type { Facts } from '../proxy/call.ts'
 import { tellsTokens } from '../proxy/llm/usage.ts'
 import { bounded } from './bounded.ts'
-import { genAiDurations, genAiTokens } from './catalogue.ts'
+import { genAiDurations, genAiEachToken, genAiFirstTokens, genAiTokens } from './catalogue.ts'
 import { providerOf } from './provider.ts'
 import { remembered } from './remembered.ts'
 import { histograms, type Exposition, type Labels, type Spread } from './tallies.ts'
@@ -20,24 +20,37 @@ const mostServed = 4
 interface Records {
   readonly duration: (errorType: string) => Spread
   readonly firstChunk: () => Spread
+  readonly firstToken: () => Spread
+  readonly eachToken: () => Spread
   readonly input: () => Spread
   readonly output: () => Spread
 }
 
-/** The metrics of OpenTelemetry's conventions for calls of models; `errorType` is empty for a call that went well. */
-export function genAi(all: Exposition, mostModels: number, urlOf: (upstream: string) => URL | undefined) {
+export interface Outcome {
+  readonly seconds: number
+  /** Empty for a call that went well. */
+  readonly errorType: string
+  readonly trace: string | undefined
+}
+
+/** The metrics of OpenTelemetry's conventions for calls of models. */
+export function genAi(all: Exposition, mostModels: number) {
   const durations = histograms(all, 'gen_ai_client_operation_duration_seconds', genAiDurations)
   const firstChunks = histograms(all, 'gen_ai_client_operation_time_to_first_chunk_seconds', genAiDurations)
+  const firstTokens = histograms(all, 'gen_ai_server_time_to_first_token_seconds', genAiFirstTokens)
+  const eachTokens = histograms(all, 'gen_ai_server_time_per_output_token_seconds', genAiEachToken)
   const tokens = histograms(all, 'gen_ai_client_token_usage', genAiTokens)
 
   const recordsOf = (labels: Labels): Records => ({
     duration: remembered((errorType: string) => durations(errorType === '' ? labels : { ...labels, error_type: errorType })),
     firstChunk: once(() => firstChunks(labels)),
+    firstToken: once(() => firstTokens(labels)),
+    eachToken: once(() => eachTokens(labels)),
     input: once(() => tokens({ ...labels, gen_ai_token_type: 'input' })),
     output: once(() => tokens({ ...labels, gen_ai_token_type: 'output' })),
   })
-  const upstreamOf = remembered((upstream: string) => {
-    const server = serverLabels(urlOf(upstream))
+  const addressOf = remembered((address: string) => {
+    const server = serverLabels(new URL(address))
     return remembered((operation: string) =>
       bounded(mostModels, 'other', (model) => {
         const labels = { gen_ai_operation_name: operationNames[operation] ?? operation, ...server, gen_ai_request_model: model }
@@ -48,13 +61,24 @@ export function genAi(all: Exposition, mostModels: number, urlOf: (upstream: str
     )
   })
 
-  return ({ facts }: Call, seconds: number, errorType: string, trace: string | undefined): void => {
+  // The URL of an upstream is one object as long as its settings stay.
+  const upstreamOf = remembered((url: URL) => addressOf(url.origin))
+
+  return (facts: Facts, url: URL, { seconds, errorType, trace }: Outcome): void => {
     if (facts.attempts === 0 || !tellsTokens(facts.operation)) return
-    const records = upstreamOf(facts.upstream)(facts.operation)(facts.model)(facts.usage?.model ?? '')
+    const records = upstreamOf(url)(facts.operation)(facts.model)(facts.usage?.model ?? '')
     records.duration(errorType).observe(seconds, trace)
-    if (facts.eventMs > 0) records.firstChunk().observe((facts.eventMs - facts.beganMs) / 1_000, trace)
+    if (facts.eventMs > 0) observeStream(records, facts, trace)
     observeTokens(records, facts)
   }
+}
+
+/** What a stream tells of the model's server: the first event is its first token, and the others come one by one. */
+function observeStream(records: Records, { beganMs, sentMs, eventMs, endedMs, error, usage }: Facts, trace: string | undefined): void {
+  records.firstChunk().observe((eventMs - beganMs) / 1_000, trace)
+  if (sentMs > 0 && sentMs <= eventMs) records.firstToken().observe((eventMs - sentMs) / 1_000, trace)
+  const later = (usage?.output ?? 0) - 1
+  if (error === undefined && endedMs > eventMs && later > 0) records.eachToken().observe((endedMs - eventMs) / 1_000 / later)
 }
 
 function observeTokens(records: Records, { usage }: Facts): void {
@@ -63,8 +87,7 @@ function observeTokens(records: Records, { usage }: Facts): void {
   if (usage.output >= 0) records.output().observe(usage.output)
 }
 
-function serverLabels(url: URL | undefined): Labels {
-  if (url === undefined) return {}
+function serverLabels(url: URL): Labels {
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port
   return { gen_ai_provider_name: providerOf(host), server_address: host, server_port: port }

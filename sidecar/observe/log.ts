@@ -11,17 +11,26 @@ export interface Log {
   readonly dropped: () => number
 }
 
+export interface LogOptions {
+  /** Standard output unless told otherwise. */
+  readonly write?: ((lines: string) => void) | undefined
+  /** The keys that are known by heart: they need not look like any. */
+  readonly secrets?: () => readonly string[]
+}
+
 /** JSON lines on standard output. Without transports: each would be a thread of its own. */
-export function openLog(level: Level, write?: (lines: string) => void): Log {
+export function openLog(level: Level, { write, secrets = () => [] }: LogOptions = {}): Log {
   const out = write === undefined ? patientWriter(process.stdout) : { write, dropped: () => 0 }
   const timestamp = (): string => `,"time":"${new Date().toISOString()}"`
   // `null` is pino's way to leave process id and host name out: in a pod both say nothing.
   const formatters = { level: (label: string) => ({ level: label }) }
   // Over the finished line, so that no field, message or stack of an error can be forgotten.
-  const hooks = { streamWrite: redacted }
+  const hooks = { streamWrite: (line: string) => redacted(line, secrets().map(asInJson)) }
   const logger = pino({ level, base: null, timestamp, formatters, hooks }, { write: out.write })
   return { logger, ...out }
 }
+
+const asInJson = (secret: string): string => JSON.stringify(secret).slice(1, -1)
 
 /** What may wait for a collector that is stuck: some thousand lines. */
 const mostWaiting = 1024 * 1024

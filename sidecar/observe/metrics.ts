@@ -11,24 +11,19 @@ import { statusOf } from './statusOf.ts'
 import { contentTypes, counters, exposition, histograms, type Format } from './tallies.ts'
 
 export interface Metrics {
-  /** A call is over. */
-  readonly observe: (call: Call) => void
+  /** A call is over; `url` is its upstream's. */
+  readonly observe: (call: Call, url: URL) => void
   /** A request that never became a call was turned away. */
   readonly refused: (kind: KindName) => void
   /** All of them, in the format that the scraper's `Accept` prefers. */
   readonly tell: (accept?: string) => Promise<{ readonly type: string; readonly text: string }>
 }
 
-export interface MetricsOptions extends Readings {
-  /** Where an upstream is, by its name. */
-  readonly urlOf: (upstream: string) => URL | undefined
-}
-
 const mostModels = 100
 const mostStatuses = 40
 
 /** Counts what the catalogue names. Children are kept per label value, since looking them up costs more than counting. */
-export function metrics(sources: MetricsOptions): Metrics {
+export function metrics(sources: Readings): Metrics {
   const { now } = sources
   const all = exposition()
   const calls = counters(all, 'outrider_calls_total')
@@ -38,7 +33,7 @@ export function metrics(sources: MetricsOptions): Metrics {
   const added = histograms(all, 'outrider_added_seconds', additions)
   const tokens = counters(all, 'outrider_tokens_total')
   const bytes = counters(all, 'outrider_bytes_total')
-  const genAiOf = genAi(all, mostModels, sources.urlOf)
+  const genAiOf = genAi(all, mostModels)
   const requests = counters(all, 'gateway_requests_total')
   const gatewayDurations = histograms(all, 'gateway_request_duration_seconds', durations)
   const modelErrors = counters(all, 'gateway_model_errors_total')
@@ -81,7 +76,7 @@ export function metrics(sources: MetricsOptions): Metrics {
   }
 
   return {
-    observe: (call) => {
+    observe: (call, url) => {
       const { facts } = call
       const { error } = facts
       const overMs = now()
@@ -104,7 +99,7 @@ export function metrics(sources: MetricsOptions): Metrics {
         model.selections.n++
       }
       // An error of the model's own passes as it came.
-      genAiOf(call, seconds, error ?? (status < 400 ? '' : labelOf(status)), trace)
+      genAiOf(facts, url, { seconds, errorType: error ?? (status < 400 ? '' : labelOf(status)), trace })
       if (error === undefined) {
         if (status >= 400) model.failed(`status_${labelOf(status)}`).n++
         return

@@ -95,9 +95,14 @@ export interface Facts {
 }
 
 export interface Bodies {
+  /** How much of each may be shown; a little more is kept, so that no key is cut before it is known as one. */
+  readonly most: number
   request: Buffer | undefined
   readonly reply: Buffer[]
 }
+
+/** No key is longer. */
+export const bodyMargin = 1_024
 
 /** The facts of a call that has just come. */
 export function newFacts(now: number, trace: Trace): Facts {

@@ -61,7 +61,8 @@ type Opened = (() => void)[]
 
 /** Whatever is opened is noted in `opened`, so that a start that fails half-way leaves nothing behind. */
 async function start({ config, warnings, env, source, write }: ProxyOptions, opened: Opened): Promise<Proxy> {
-  const log = openLog(config.log.level, write)
+  const targets = kept<OpenTarget>()
+  const log = openLog(config.log.level, { write, secrets: () => targets.all().flatMap((target) => target.secrets()) })
   const say: Say = (level, message) => {
     log.logger[level](message)
   }
@@ -70,7 +71,6 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const clock = wheel()
   const admission: Admission = { inFlight: 0, seen: 0, lives: new Set(), closed: false }
   const held: Held = { bytes: 0, limit: memoryLimit(config.limits.memory, process.constrainedMemory()) }
-  const targets = kept<OpenTarget>()
   const metrics = openMetrics({
     now: clock.now,
     inFlight: () => admission.inFlight,
@@ -78,7 +78,6 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     connections: () => connectionsOf(targets),
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
-    urlOf: (upstream) => targets.all().findLast(({ name }) => name === upstream)?.url,
     config: () => reloading.state(),
   })
   const lasting: Lasting = {

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Config } from '../config/config.ts'
 import { accessLog } from '../observe/accessLog.ts'
+import { costs } from '../observe/cost.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { status as openStatus, type Status } from '../observe/status.ts'
@@ -69,7 +70,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const { pool, connect, write, firstEvent, upstreamIdle } = config.timeouts
     const targetKey = keyOf(upstream, source, config.network, pool, connect, write, firstEvent, upstreamIdle)
     const target = hold(await lasting.targets.take(targetKey, () => openTarget(upstream, config, { key, clock, env: lasting.env, say })))
-    const told = reporting(config, lasting, target.secrets)
+    const told = reporting(config, lasting, target)
     const status = openStatus({
       now: clock.now,
       beganMs: lasting.beganMs,
@@ -117,13 +118,13 @@ function socketsOf({ limits, timeouts }: Config, target: OpenTarget, rest: Surro
 function reporting(
   config: Config,
   { log, metrics, clock }: Lasting,
-  secrets: () => readonly string[],
+  { secrets, url }: OpenTarget,
 ): Pick<Surroundings, 'report' | 'defect'> {
   const { level, sample } = config.log
-  const logCall = accessLog({ now: clock.now, write: log.write, level, sample, secrets })
+  const logCall = accessLog({ now: clock.now, write: log.write, level, sample, secrets, costOf: costs(config.models) })
   return {
     report: (call) => {
-      metrics.observe(call)
+      metrics.observe(call, url)
       logCall?.(call)
     },
     defect: (call, err) => {

@@ -17,7 +17,7 @@ test('values are told as a person writes them, with the defaults that they take 
     limits: { jsonBody: '8MiB', memory: '256MiB', inFlight: 5 },
     streams: { heartbeat: 'off' },
     drain: { grace: '0s' },
-    log: { level: 'warn' },
+    log: { level: 'warn', bodies: '4KiB', sample: 0.5 },
     network: { noProxy: ['a.example', 'b.example'] },
   }
   assert.deepEqual(await changes({}, after), [
@@ -30,6 +30,8 @@ test('values are told as a person writes them, with the defaults that they take 
     'network.noProxy: [a.example, b.example] is new',
     'drain.grace: 30s → 0s',
     'log.level: info → warn',
+    'log.sample: 1 → 0.5',
+    'log.bodies: off → 4KiB',
   ])
   assert.deepEqual(await changes({}, {}), [])
 })

@@ -50,8 +50,10 @@ const bound = (out: Writable): { write: NodeJS.WriteStream['write'] } => ({ writ
 
 test('each line is JSON with level, time and message, and the level decides what is written', () => {
   let text = ''
-  const { logger } = openLog('warn', (lines) => {
-    text += lines
+  const { logger } = openLog('warn', {
+    write: (lines) => {
+      text += lines
+    },
   })
   logger.info('no')
   logger.warn({ call: 'x' }, 'yes')

@@ -6,6 +6,8 @@ import type { Facts } from '../../sidecar/proxy/call.ts'
 import { aCall } from '../fixtures/calls.ts'
 import { parseExposition, type Series } from './exposition.ts'
 
+const url = new URL('https://api.openai.com/v1')
+
 const open = (): Metrics =>
   metrics({
     now: () => 2_000,
@@ -14,7 +16,6 @@ const open = (): Metrics =>
     connections: () => ({ open: 5, busy: 2, waiting: 1 }),
     webSockets: () => 6,
     droppedLines: () => 7,
-    urlOf: () => new URL('https://api.openai.com/v1'),
     config: () => ({ hash: 'abc', loadedMs: 8_000, reloads: { applied: 2, unchanged: 0, refused: 1 } }),
   })
 
@@ -27,7 +28,7 @@ async function valueOf(all: Metrics, name: string, labels: Record<string, string
 }
 
 const over = (all: Metrics, facts: Partial<Facts>): void => {
-  all.observe(aCall({ facts: { beganMs: 1_000, status: 200, model: 'm', ...facts } }))
+  all.observe(aCall({ facts: { beganMs: 1_000, status: 200, model: 'm', ...facts } }), url)
 }
 
 test('a call is counted under all names that dashboards know', async () => {
@@ -123,5 +124,19 @@ test('whatever models are called, the text is valid', async () => {
       )
     }),
     { numRuns: 50 },
+  )
+})
+
+test('an upstream that moved is told apart from where it was, and what went before stays', async () => {
+  const all = open()
+  for (const host of ['api.openai.com', 'api.x.ai', 'api.x.ai'])
+    all.observe(aCall({ facts: { status: 200, model: 'm' } }), new URL(`https://${host}/v1`))
+  const durations = (await seriesOf(all)).filter(({ name }) => name === 'gen_ai_client_operation_duration_seconds_count')
+  assert.deepEqual(
+    durations.map(({ labels, value }) => [labels['server_address'], labels['gen_ai_provider_name'], value]),
+    [
+      ['api.openai.com', 'openai', 1],
+      ['api.x.ai', 'x_ai', 2],
+    ],
   )
 })

@@ -55,10 +55,13 @@ test('a line stays JSON, whatever is in it', () => {
 
 test('no key comes out of the log: not out of a message, a field, an error, its stack or its cause', () => {
   let text = ''
-  const { logger } = openLog('info', (lines) => {
-    text += lines
+  const { logger } = openLog('info', {
+    write: (lines) => {
+      text += lines
+    },
+    secrets: () => ['plain "word" of nobody'],
   })
-  for (const key of keys) {
+  for (const key of [...keys, 'plain "word" of nobody']) {
     logger.info(`refused ${key}`)
     logger.warn(
       { headers: { authorization: `Bearer ${key}`, 'x-api-key': 'opaque-value' }, deep: [{ er: { apiKey: 'opaque-value' } }] },
@@ -66,6 +69,6 @@ test('no key comes out of the log: not out of a message, a field, an error, its 
     )
     logger.error({ err: new Error(`with ${key}`, { cause: new Error(`because of ${key}`) }) }, 'an error')
   }
-  for (const key of [...keys, 'opaque-value']) assert.equal(text.includes(key), false, key)
+  for (const key of [...keys, 'opaque-value', 'of nobody']) assert.equal(text.includes(key), false, key)
   for (const line of text.trim().split('\n')) assert.doesNotThrow(() => void JSON.parse(line))
 })

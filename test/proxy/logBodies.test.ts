@@ -23,6 +23,17 @@ test('bodies are in no log unless somebody asks for them', async (t) => {
   assert.equal(sidecar.log().includes('words of'), false)
 })
 
+test('a key that the bound would cut in two is not shown by half', async (t) => {
+  const upstream = await provider(t, chat('fine'))
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '1KiB' }, credentials: { fake: { value: upstreamKey } } })
+  const before = JSON.stringify({ model: 'm', stream: false, messages: [{ role: 'user', content: '' }] }).indexOf('""}') + 1
+  for (const inside of [1, 10, upstreamKey.length - 1]) {
+    for (const behind of [0, 5_000]) await post(sidecar, `${'y'.repeat(1_024 - before - inside)}${upstreamKey}${'z'.repeat(behind)}`)
+  }
+  for (let n = 0; n < 6; n++) assert.match(String((await sidecar.callLine(n))['request_body']), /y{900,}/)
+  assert.equal(sidecar.log().includes('plain'), false)
+})
+
 test('with log.bodies their beginnings are in the line of the call, up to the size, without any key', async (t) => {
   const secrets = ['sk-abcdef1234567890', 'AKIAIOSFODNN7EXAMPLE', 'hunter2hunter2', clientKey, upstreamKey]
   const said = `my keys are ${secrets.join(' and ')} and "password": "hunter2hunter2"`.replace(' hunter2hunter2 ', ' none ')

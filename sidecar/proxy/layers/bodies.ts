@@ -1,14 +1,14 @@
-import { isUpload, type Headers, type Layer, type Reply } from '../call.ts'
+import { bodyMargin, isUpload, type Headers, type Layer, type Reply } from '../call.ts'
 
 /** Keeps the beginnings of both bodies for the log, where somebody has asked for that: of text, up to `most` bytes each. */
 export function bodies(most: number): Layer {
   return (next) => async (call) => {
     const { body, facts } = call
     const reply: Buffer[] = []
-    facts.bodies = { request: body === undefined || isUpload(body) ? undefined : body.subarray(0, most), reply }
+    facts.bodies = { most, request: body === undefined || isUpload(body) ? undefined : body.subarray(0, most + bodyMargin), reply }
     const answer = await next(call)
     if (!isText(answer.headers)) return answer
-    let left = most
+    let left = most + bodyMargin
     return noting(answer, (bytes) => {
       if (left === 0) return
       const part = bytes.subarray(0, left)

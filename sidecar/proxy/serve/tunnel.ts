@@ -15,9 +15,10 @@ import { measure } from '../layers/measure.ts'
 import { cancel, finish, offCancel, onCancel } from '../life.ts'
 import type { Connector } from '../upstream/connector.ts'
 import { answerOn, callFrom, readEarly, type Early } from './tunnelClient.ts'
-import { grouped, pathOf, switched } from './tunnelHeaders.ts'
+import { grouped, switched } from './tunnelHeaders.ts'
 import { pair, type Pair } from './tunnelPair.ts'
 import { failureOf, replyFrom } from './tunnelReply.ts'
+import { pathAt } from '../upstream/pathAt.ts'
 
 export interface TunnelOptions {
   readonly clock: Clock
@@ -220,7 +221,7 @@ async function carry(options: TunnelOptions, session: Session, call: Call, opene
     carrier.on('proxyReqWs', (proxyReq) => {
       request = proxyReq
       // Ours alone, and byte for byte: http-proxy joins repeated headers and rewrites paths.
-      proxyReq.path = pathOf(upstream.base, call.path ?? '')
+      proxyReq.path = pathAt(upstream.base, call.path ?? '')
       for (const [name, value] of grouped(call.headers, upstream.authority)) proxyReq.setHeader(name, value)
       proxyReq.once('finish', () => {
         facts.sentMs = clock.now()

@@ -81,11 +81,3 @@ export function switched(answer: IncomingMessage, { id, facts }: Call): NodeJS.D
   }
   return Object.assign(out, added)
 }
-
-/** A base URL may have a query of its own (`?api-version=…`): it comes first. */
-export function pathOf(base: { readonly path: string; readonly query: string }, path: string): string {
-  if (base.query === '') return base.path + path
-  const query = path.indexOf('?')
-  if (query < 0) return `${base.path}${path}?${base.query}`
-  return `${base.path}${path.slice(0, query)}?${base.query}&${path.slice(query + 1)}`
-}

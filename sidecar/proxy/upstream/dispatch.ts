@@ -2,6 +2,7 @@ import { closeAttempt, handOver, type Handler, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { attempt } from './attempt.ts'
+import { pathAt } from './pathAt.ts'
 import type { Pool } from './pool.ts'
 
 export interface DispatchOptions {
@@ -39,21 +40,11 @@ export function dispatch(options: DispatchOptions): Handler {
         call.life,
         call.fresh,
         (connection) => {
-          attempt({ call, path: pathOf(base, call.path ?? ''), connection, clock, writeMs, give, refuse: refused, giveBack })
+          attempt({ call, path: pathAt(base, call.path ?? ''), connection, clock, writeMs, give, refuse: refused, giveBack })
         },
         refused,
       )
     })
-}
-
-/** A base URL may have a query of its own (`?api-version=…`): it comes first. */
-function pathOf(base: DispatchOptions['base'], path: string): string {
-  const query = path.indexOf('?')
-  const before = query < 0 ? path : path.slice(0, query)
-  // Only a base URL without a path can be followed by nothing at all.
-  const whole = base.path + before || '/'
-  if (base.query === '') return query < 0 ? whole : whole + path.slice(query)
-  return query < 0 ? `${whole}?${base.query}` : `${whole}?${base.query}&${path.slice(query + 1)}`
 }
 
 /** Behind a base URL with a path two slashes are only an empty segment. */
