@@ -33,6 +33,13 @@ test('the key goes on in the form that the upstream wants, and above it nothing 
   assert.equal(call.headers.includes('k1'), false)
 })
 
+test('what the client says under the name of the header, however often and in whatever case, is replaced', async () => {
+  const next = script(aReply())
+  const call = aCall({ headers: ['X-KEY', 'mine', 'x-kez', 'X-Key', 'x-key', 'mine', 'a', 'b'] })
+  await credential({ header: 'X-Key', prefix: '' }, changing('k1', 'k1'))(next)(call)
+  assert.deepEqual(next.calls[0]?.headers, ['x-kez', 'X-Key', 'a', 'b', 'X-Key', 'k1'])
+})
+
 test('a 401 with a changed key is tried again once with the new one, and its answer dropped', async () => {
   const first = aReply(401)
   const next = script(first, aReply(401), aReply(200))
