@@ -14,7 +14,7 @@ export interface RequestHead {
   readonly length: number | undefined
   /** The client waits for `100 Continue` before it sends its body. */
   readonly asksFirst: boolean
-  /** A shape that two servers could read differently; what Node's parser refuses by itself never comes here. */
+  /** Mostly a shape that two servers could read differently; what Node's parser refuses by itself never comes here. */
   readonly problem: SidecarError | undefined
 }
 
@@ -107,6 +107,8 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
   else if (host === '' && (version11 || hosts > 0)) problem = unsafe('no Host')
   else if (codings > 0 && (codings > 1 || !version11 || coding.toLowerCase() !== 'chunked'))
     problem = unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
+  // Its answer repeats the request as the upstream got it, and that holds the key (RFC 9110, 9.3.8).
+  else if (req.method === 'TRACE') problem = unsafe('the method TRACE, whose answer would show the key')
   else if (!url.startsWith('/') && url !== '*') problem = unsafe('a whole URL as its target, and this is no forward proxy')
   else if (asksFirst && expect.toLowerCase() !== '100-continue')
     problem = new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
