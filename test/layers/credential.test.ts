@@ -100,7 +100,7 @@ test('without a key nothing is sent', async () => {
   assert.equal(next.calls.length, 0)
 })
 
-test('a thousand calls that are refused at once read the file once', async (t) => {
+test('a thousand calls that are refused at once share one reading of the file', async (t) => {
   const file = join(folder(t), 'key')
   writeFileSync(file, 'one')
   let reads = 0
@@ -121,5 +121,6 @@ test('a thousand calls that are refused at once read the file once', async (t) =
     Array.from({ length: 1_000 }, async () => (await credential(bearer, key)(script(aReply(401), aReply(200)))(aCall())).status),
   )
   assert.deepEqual(new Set(statuses), new Set([200]))
-  assert.equal(reads, 2)
+  // The watch of the file reads it too, soon after a change: on a busy machine before all calls are over.
+  assert.ok(reads === 2 || reads === 3, `the file was read ${reads} times`)
 })
