@@ -33,6 +33,13 @@ test('the key goes on in the form that the upstream wants, and above it nothing 
   assert.equal(call.headers.includes('k1'), false)
 })
 
+test('what the client says under the name of the header, however often and in whatever case, is replaced', async () => {
+  const next = script(aReply())
+  const call = aCall({ headers: ['X-KEY', 'mine', 'x-kez', 'X-Key', 'x-key', 'mine', 'a', 'b'] })
+  await credential({ header: 'X-Key', prefix: '' }, changing('k1', 'k1'))(next)(call)
+  assert.deepEqual(next.calls[0]?.headers, ['x-kez', 'X-Key', 'a', 'b', 'X-Key', 'k1'])
+})
+
 test('a 401 with a changed key is tried again once with the new one, and its answer dropped', async () => {
   const first = aReply(401)
   const next = script(first, aReply(401), aReply(200))
@@ -93,7 +100,7 @@ test('without a key nothing is sent', async () => {
   assert.equal(next.calls.length, 0)
 })
 
-test('a thousand calls that are refused at once read the file once', async (t) => {
+test('a thousand calls that are refused at once share one reading of the file', async (t) => {
   const file = join(folder(t), 'key')
   writeFileSync(file, 'one')
   let reads = 0
@@ -114,5 +121,6 @@ test('a thousand calls that are refused at once read the file once', async (t) =
     Array.from({ length: 1_000 }, async () => (await credential(bearer, key)(script(aReply(401), aReply(200)))(aCall())).status),
   )
   assert.deepEqual(new Set(statuses), new Set([200]))
-  assert.equal(reads, 2)
+  // The watch of the file reads it too, soon after a change: on a busy machine before all calls are over.
+  assert.ok(reads === 2 || reads === 3, `the file was read ${reads} times`)
 })

@@ -109,6 +109,14 @@ test('a switch of protocols that nobody asked for is bad_reply', async (t) => {
   assert.equal(await call(sidecar), '502 bad_reply')
 })
 
+test('a head that two readers could take for answers of two lengths is bad_reply', async (t) => {
+  assert.equal(await call(await writes(t, [`${head('content-length: 2', 'content-length: 3')}{}x`])), '502 bad_reply')
+  assert.equal(
+    await call(await writes(t, [`${head('content-length: 2', 'transfer-encoding: chunked')}2\r\n{}\r\n0\r\n\r\n`])),
+    '502 bad_reply',
+  )
+})
+
 test('an answer that breaks off inside its head is no_reply', async (t) => {
   assert.equal(await call(await writes(t, ['HTTP/1.1 200 OK\r\ncontent-ty'], 'end')), '502 no_reply')
   assert.equal(await call(await writes(t, ['HTTP/1.1 200 OK\r\ncontent-ty'], 'reset')), '502 no_reply')

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
+import { kinds } from '../../sidecar/proxy/errors.ts'
 import { egressProxy } from '../fixtures/egressProxy.ts'
 import { folder } from '../fixtures/mountedSecret.ts'
 import * as fake from '../fixtures/provider.ts'
@@ -42,17 +43,26 @@ async function call(url: string, path: string, init: RequestInit = {}): Promise<
   }
 }
 
-/** What a bare connection gets for these bytes. */
-async function raw(port: number, bytes: string): Promise<string> {
+/** What a bare connection gets for these bytes, whose client then waits, or leaves. */
+async function raw(port: number, bytes: string, then: 'write' | 'end' = 'write'): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   let all = ''
   socket.on('data', (chunk: Buffer) => {
     all += chunk.toString()
   })
   socket.on('error', () => {})
-  socket.end(bytes)
+  socket[then](bytes)
   await once(socket, 'close')
   return all
+}
+
+/** Every page of the sidecar's own, on all of its ports. */
+async function allPages({ origin, adminUrl, proxy }: Sidecar): Promise<string> {
+  const urls = [`${origin}/health`, `${origin}/v1/stats?q=${query}`, `http://127.0.0.1:${proxy.controlPort}/status?q=${query}`]
+  const headers = { authorization: `Bearer ${clientKey}` }
+  const own = await Promise.all(urls.map(async (url) => (await fetch(url, { headers })).text()))
+  assert.match(own[2] ?? '', /"credentials":/)
+  return `${own.join('\n')}\n${await adminPages(adminUrl)}`
 }
 
 /** Every page of the admin port. */
@@ -80,6 +90,11 @@ const scenes: Readonly<Record<string, Scene | ((t: TestContext) => Promise<Scene
       (await raw(port, `${head}transfer-encoding: gzip, chunked\r\n\r\n`)) + (await raw(port, `${clientKey} ${prompt}\r\n\r\n`)),
   },
   expectation_failed: { act: ({ port }) => raw(port, `${head}expect: ${prompt}\r\nconnection: close\r\n\r\n`) },
+  client_timeout: {
+    document: { timeouts: { clientBody: '100ms' } },
+    act: ({ port }) => raw(port, `${head}content-length: 99\r\n\r\n${prompt}`),
+  },
+  client_gone: { upstream: fake.stall(), act: ({ port }) => raw(port, `${head}content-length: 2\r\n\r\n{}`, 'end') },
   header_too_large: { act: ({ port }) => raw(port, `${head}x: ${prompt.repeat(2_000)}\r\n\r\n`) },
   body_too_large: { document: { limits: { jsonBody: '10B' } } },
   unauthorized: { document: { clients: [{ name: 'a', sha256: hash('sha256', 'another') }] } },
@@ -110,10 +125,26 @@ const scenes: Readonly<Record<string, Scene | ((t: TestContext) => Promise<Scene
     act: (s) => call(s.url, '/chat/completions', stream),
   },
   total_timeout: { upstream: fake.stall(), document: { timeouts: { total: '100ms' } } },
+  pool_timeout: {
+    upstream: fake.stall(),
+    document: { timeouts: { pool: '100ms', total: '1s' } },
+    own: { connections: 1 },
+    act: async ({ url }) => (await Promise.all([call(url, '/chat/completions'), call(url, '/chat/completions')])).join('\n'),
+  },
+  write_timeout: {
+    upstream: fake.deaf(),
+    document: { timeouts: { write: '150ms' } },
+    act: ({ url }) => call(url, '/embeddings', { body: JSON.stringify({ input: prompt.repeat(800_000) }) }),
+  },
   no_reply: { upstream: fake.hangUp() },
   bad_reply: { upstream: fake.garbage() },
   reply_cut: { upstream: fake.cutAfter({ n: 1 }), act: (s) => call(s.url, '/chat/completions', stream) },
 }
+
+test('every kind of failure has its scene, but those that only a shutdown, a defect or a race leads to', () => {
+  const elsewhere = ['draining', 'internal', 'stale_connection']
+  assert.deepEqual(Object.keys(kinds).toSorted(), [...Object.keys(scenes), ...elsewhere].filter((kind) => kind !== 'complete').toSorted())
+})
 
 suite('no answer, log line, metric or page holds a key, a prompt or a query', { concurrency: 4 }, () => {
   for (const [kind, scene] of Object.entries(scenes)) {
@@ -123,20 +154,44 @@ suite('no answer, log line, metric or page holds a key, a prompt or a query', { 
       const sidecar = await startSidecar(
         t,
         url,
-        { log: { level: 'trace' }, ...document, credentials: { main: { env: 'THE_KEY' }, ...(document['credentials'] as object) } },
+        {
+          log: { level: 'trace' },
+          control: { off: false, port: 0 },
+          ...document,
+          credentials: { main: { env: 'THE_KEY' }, ...(document['credentials'] as object) },
+        },
         { credential: 'main', ...own },
         { THE_KEY: key },
       )
       const told =
         act === undefined ? (await call(sidecar.url, '/chat/completions')) + (await call(sidecar.url, '/messages')) : await act(sidecar)
-      const pages = await adminPages(sidecar.adminUrl)
+      const pages = await allPages(sidecar)
       await sidecar.proxy.close()
       isClean(told, 'an answer')
       isClean(sidecar.log(), 'the log')
-      isClean(pages, 'the admin port')
+      isClean(pages, 'a page')
       const everything = told + sidecar.log() + pages
       assert.ok(everything.includes(kind), `the scene does not lead to ${kind}: ${told} ${sidecar.log()}`)
     })
+  }
+})
+
+test('nor does any after an upgrade to a WebSocket, carried or not', async (t) => {
+  const upgrade =
+    `${head.replace('POST /v1/chat/completions', 'GET /v1/realtime')}cookie: ${clientKey}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
+    `sec-websocket-version: 13\r\nsec-websocket-key: ${btoa('0123456789abcdef')}\r\n` +
+    `sec-websocket-protocol: realtime, openai-insecure-api-key.${clientKey}\r\n\r\n`
+  const carries = await fake.rawUpstream(t, (socket) => {
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-protocol: realtime\r\n\r\n')
+  })
+  for (const [url, status] of [[carries.url, 101] as const, [await fake.deadUpstream(), 502] as const]) {
+    const control = { off: false, port: 0 }
+    const sidecar = await startSidecar(t, url, { log: { level: 'trace' }, control, credentials: { fake: { value: key } } })
+    const told = await raw(sidecar.port, upgrade)
+    assert.match(told, new RegExp(`^HTTP/1.1 ${status} `))
+    const line = await sidecar.callLine(0)
+    assert.equal(line['status'], status)
+    isClean(told + (await allPages(sidecar)) + sidecar.log(), 'what is told of an upgrade')
   }
 })
 

@@ -37,6 +37,7 @@ const refused: Readonly<Record<string, string>> = {
   'chunked in HTTP/1.0': `${chatHead.replace('1.1', '1.0')}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
   'a whole URL': get('Host: sidecar').replace('/v1', 'http://169.254.169.254/v1'),
   CONNECT: 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n',
+  'TRACE, which would have the key repeated': get('Host: sidecar').replace('GET', 'TRACE'),
   'an unknown method': get('Host: sidecar').replace('GET', 'GETS'),
   'HTTP/2 in words': get('Host: sidecar', 'HTTP/2.0'),
   'HTTP/0.9': get('Host: sidecar', 'HTTP/0.9'),

@@ -34,3 +34,24 @@ test('an answer of the upstream passes as it is, an error too, and says who answ
   assert.equal(reply.headers.get('x-outrider-error'), null)
   assert.deepEqual(await reply.json(), { error: { message: 'slow down' } })
 })
+
+for (const [auth, header, value] of [
+  ['bearer', 'authorization', `Bearer ${testKey}`],
+  ['api-key', 'api-key', testKey],
+  ['x-api-key', 'x-api-key', testKey],
+  [{ header: 'X-Provider-Key' }, 'x-provider-key', testKey],
+  [{ header: 'authorization', prefix: 'Token ' }, 'authorization', `Token ${testKey}`],
+] as const) {
+  test(`with auth ${JSON.stringify(auth)} the upstream finds the key in ${header}, and nothing of the client in any other`, async (t) => {
+    const upstream = await provider(t, answers(200))
+    const sidecar = await startSidecar(t, upstream.url, {}, { auth })
+    const own = Object.fromEntries(
+      ['authorization', 'api-key', 'x-api-key', 'x-goog-api-key', 'cookie', header].map((name) => [name, 'mine']),
+    )
+    await (await fetch(`${sidecar.url}/embeddings`, { method: 'POST', headers: own, body: '{}' })).text()
+    const { headers, rawHeaders } = await upstream.request(0)
+    assert.equal(headers[header], value)
+    assert.equal(rawHeaders.filter((text) => text.includes(testKey)).length, 1)
+    assert.equal(rawHeaders.includes('mine'), false)
+  })
+}

@@ -42,6 +42,13 @@ test('the upstream sees our key and no credential of the client', async (t) => {
   assert.equal(seen?.headers.host, new URL(upstream.url).host)
 })
 
+test("a header of the client that has the name of the provider's own is replaced", async (t) => {
+  const upstream = await webSocketUpstream(t)
+  const { connect: open } = await tunnelled(t, upstream.url, { scheme: { header: 'X-Provider-Key', prefix: '' } })
+  await once(open('/v1/realtime', { headers: { 'x-provider-key': 'of-the-client' } }), 'open')
+  assert.equal(upstream.requests[0]?.headers['x-provider-key'], tunnelKey)
+})
+
 test('a key among the subprotocols does not reach the upstream, the other subprotocols do', async (t) => {
   const upstream = await webSocketUpstream(t)
   const { connect: open } = await tunnelled(t, upstream.url)

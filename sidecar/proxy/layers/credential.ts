@@ -33,5 +33,16 @@ export function credential({ header, prefix }: Scheme, key: Key | undefined): La
 }
 
 function withHeader(call: Call, name: string, value: string): Call {
-  return { ...call, headers: call.headers.concat(name, value) }
+  return { ...call, headers: without(call.headers, name).concat(name, value) }
+}
+
+/** What the client says under the name of a provider's own is no key either, and two values would arrive as one. */
+function without(headers: readonly string[], name: string): readonly string[] {
+  const lower = name.toLowerCase()
+  // Asked of every header of every call: nearly all differ by their length.
+  const isNamed = (other = ''): boolean => other.length === lower.length && other.toLowerCase() === lower
+  for (let at = 0; at < headers.length; at += 2) {
+    if (isNamed(headers[at])) return headers.filter((_item, place) => !isNamed(headers[place - (place % 2)]))
+  }
+  return headers
 }

@@ -14,7 +14,7 @@ export interface RequestHead {
   readonly length: number | undefined
   /** The client waits for `100 Continue` before it sends its body. */
   readonly asksFirst: boolean
-  /** A shape that two servers could read differently; what Node's parser refuses by itself never comes here. */
+  /** Mostly a shape that two servers could read differently; what Node's parser refuses by itself never comes here. */
   readonly problem: SidecarError | undefined
 }
 
@@ -107,9 +107,9 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
   else if (host === '' && (version11 || hosts > 0)) problem = unsafe('no Host')
   else if (codings > 0 && (codings > 1 || !version11 || coding.toLowerCase() !== 'chunked'))
     problem = unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
-  else if (!url.startsWith('/') && url !== '*') problem = unsafe('a whole URL as its target, and this is no forward proxy')
   else if (asksFirst && expect.toLowerCase() !== '100-continue')
     problem = new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
+  else problem = unfit(req.method, url)
   const trace = traceFrom(traceparent ?? '')
   // The state of a trace that is not continued belongs to nothing any more.
   const kept = isOrdinary(connection) && (!traceState || trace.continued) ? headers : without(headers, connection, trace)
@@ -123,6 +123,14 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
     asksFirst,
     problem,
   }
+}
+
+/** A first line that no upstream may get with our key. */
+function unfit(method: string | undefined, target: string): SidecarError | undefined {
+  // Its answer repeats the request as the upstream got it, key and all (RFC 9110, 9.3.8).
+  if (method === 'TRACE') return unsafe('the method TRACE, whose answer would show the key')
+  if (!target.startsWith('/') && target !== '*') return unsafe('a whole URL as its target, and this is no forward proxy')
+  return undefined
 }
 
 const unsafe = (what: string): SidecarError => new SidecarError('bad_request', `the request has ${what}`)

@@ -49,6 +49,8 @@ export function failureOf(err: Error & { code?: string }, { headed, started, reu
 
 function isNonsense(err: Error & { code?: string }): boolean {
   if (err.name === 'HTTPParserError' || err.code === 'UND_ERR_HEADERS_OVERFLOW') return true
+  // Inside of a head: two lengths, or a length beside chunks.
+  if (err.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return true
   return err.code === 'UND_ERR_SOCKET' && err.message.startsWith('bad ')
 }
 
