@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { condition } from './driver/conditions.ts'
 import { theCluster } from './driver/cluster.ts'
+import { until } from './machine/until.ts'
 import { startProvider } from './provider.ts'
 
 const cluster = theCluster()
+const measuredMs = 60_000
 
 test('there are two nodes, each Ready, of the Kubernetes that was asked for', async () => {
   const nodes = await cluster.api.list('/api/v1/nodes')
@@ -30,3 +32,20 @@ test('pods that keep apart run on both nodes, and reach each other, Services and
     await assert.rejects(curl('192.0.2.1'), /unreachable|Failed to connect/)
   }
 })
+
+test('metrics-server tells what each node takes, through the API server', async () => {
+  await cluster.kubectl(['wait', '--for=condition=Available', '--timeout=90s', 'apiservice/v1beta1.metrics.k8s.io'])
+  // Its API cannot be watched, and a node is in it after two readings.
+  const usage = await until('both nodes are measured', () => measured(), measuredMs)
+  for (const {
+    usage: { cpu, memory },
+  } of usage)
+    assert.match(`${cpu} ${memory}`, /^[1-9]\d*n [1-9]\d*Ki$/)
+})
+
+type Usage = { readonly usage: { readonly cpu: string; readonly memory: string } }
+
+async function measured(): Promise<readonly Usage[] | undefined> {
+  const { items }: { items: readonly Usage[] } = JSON.parse(await cluster.api.get('/apis/metrics.k8s.io/v1beta1/nodes'))
+  return items.length === 2 ? items : undefined
+}

@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test'
 import { isAvailable, isReady } from './driver/conditions.ts'
 import { theCluster } from './driver/cluster.ts'
 import { startProvider } from './provider.ts'
-import { app, pod, settings } from './pods.ts'
+import { app, outriderYaml, pod, settings } from './pods.ts'
 
 const cluster = theCluster()
 
@@ -15,7 +15,8 @@ for (const headless of [false, true]) {
 async function replaced(t: TestContext, headless: boolean): Promise<void> {
   const namespace = await cluster.namespace(t)
   await startProvider(cluster, namespace, { replicas: 2, headless })
-  await namespace.apply(...settings())
+  // Remembered for five minutes, the pods that go would get new connections up to the moment of their end.
+  await namespace.apply(...settings({ config: outriderYaml(headless ? 'network: { dnsCache: 1s }' : '') }))
   await namespace.apply(pod('caller', { containers: [app(['node', '/app/steady.cjs'])] }))
   const first = await providers()
   await answeredBy(first)
