@@ -25,7 +25,7 @@ export async function program(folder: string): Promise<void> {
 /** A bundle holds the code of others, whose terms ask for their words to be carried along. */
 function licenceOf(path: string): string {
   const folder = join(root, path)
-  const name = readdirSync(folder).find((file) => /^(licen[cs]e|copying)/i.test(file))
+  const name = readdirSync(folder).find((file) => /^((un)?licen[cs]e|copying)/i.test(file))
   return `${path.replace('node_modules/', '')}\n\n${name === undefined ? 'See its package.' : readFileSync(join(folder, name), 'utf8').trim()}\n`
 }
 

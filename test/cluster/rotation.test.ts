@@ -33,6 +33,18 @@ test('a config that kubectl has changed is taken up without a restart, and a bad
   assert.equal(await restarts(namespace), 0)
 })
 
+test('a pod waits for its Secret, which an Event names, and starts when it is there', async (t) => {
+  const namespace = await cluster.namespace(t)
+  const [secret, config] = settings()
+  await startProvider(cluster, namespace)
+  await namespace.apply(config ?? {}, pod('early', { containers: [app(['sleep', '3600'])] }))
+  await namespace.waitForAll('events', (events) => events.some(({ reason }) => String(reason) === 'FailedMount'))
+  assert.match((await namespace.events()).join('\n'), /Pod\/early FailedMount: .*secret "outrider-credentials" not found/)
+  await namespace.apply(secret ?? {})
+  await namespace.waitFor('pods', 'early', isReady)
+  assert.equal(JSON.parse(await namespace.exec('early', 'app', ['node', '/app/ask.cjs'])).key, 'first')
+})
+
 async function restarts(namespace: Awaited<ReturnType<typeof cluster.namespace>>): Promise<number> {
   const pods = await namespace.list('pods')
   return pods.flatMap(({ status }) => status.initContainerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0)

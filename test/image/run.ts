@@ -64,7 +64,7 @@ function main(): number {
     const test = [
       '--test',
       '--test-timeout=120000',
-      '--test-reporter=spec',
+      '--test-reporter=./test/closingLine.ts',
       '--test-concurrency=1',
       ...process.argv.slice(2),
       'test/image/*.test.ts',
