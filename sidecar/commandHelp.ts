@@ -29,9 +29,9 @@ A config file is read again when it changes, and on SIGHUP.
   --config FILE   the config, YAML or JSON
   --help          this text
 
-With a file, the file alone counts. Of the environment it takes what it names: \${NAME} or \${NAME:-default} in a text ($\${
-is \${ itself), and { env: NAME } of a credential. Of the list below only the
-proxies count then, where the file names none; a warning says which others do nothing.
+With a file, the file alone counts. Of the environment it takes what it names: \${NAME} or \${NAME:-default} in a text
+($\${ is \${ itself), and { env: NAME } of a credential. Of the list below only the proxies count then, where the file
+names none; a warning says which others do nothing.
 
 Without a file, the environment alone is the config:
 

@@ -29,13 +29,13 @@ export async function commandLine(args: readonly string[], env: Env): Promise<nu
   if (name === '--help' || name === '-h' || name === 'help') return say(usage)
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) {
-    return complain(exitCodes.usage, `There is no command "${name}".${proposal(name, Object.keys(commands))}\n\n${usage}`)
+    return complain(exitCodes.usage, `There is no command "${name}".${proposal(name, Object.keys(commands))}\n\n${inShort(usage, '')}`)
   }
   try {
     if (rest.includes('--help') || rest.includes('-h')) return say(command.usage)
     return await command.run(rest, env)
   } catch (err) {
-    return failure(err, command)
+    return failure(err, name, command)
   }
 }
 
@@ -186,8 +186,11 @@ function complain(code: number, text: string): number {
   return code
 }
 
-function failure(err: unknown, command: Command): number {
-  if (err instanceof UsageError) return complain(exitCodes.usage, `${err.message}\n\n${command.usage}`)
+/** A help of forty lines would push the one that matters out of sight. */
+const inShort = (text: string, name: string): string => `${text.split('\n', 1)[0]}\noutrider ${name}--help tells more.`
+
+function failure(err: unknown, name: string, command: Command): number {
+  if (err instanceof UsageError) return complain(exitCodes.usage, `${err.message}\n\n${inShort(command.usage, `${name} `)}`)
   if (err instanceof ConfigRefused) return complain(exitCodes.configRefused, `The config is refused:\n${err.message}`)
   return complain(exitCodes.failed, `Outrider could not start: ${err instanceof Error ? err.message : String(err)}`)
 }

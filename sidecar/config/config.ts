@@ -119,7 +119,7 @@ function stepsOf(path: readonly v.IssuePathItem[] = []): Path {
 const largestFile = '1MiB'
 
 const fileFaults: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist',
+  ENOENT: 'does not exist: check the path, or what is mounted there',
   ENOTDIR: 'does not exist: a part of the path is a file',
   EISDIR: 'is a folder, not a file',
   EACCES: 'cannot be read: permission denied',

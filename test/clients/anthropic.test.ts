@@ -8,6 +8,7 @@ import Anthropic, {
   InternalServerError,
   NotFoundError,
   RateLimitError,
+  toFile,
 } from '@anthropic-ai/sdk'
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod'
 import { z } from 'zod'
@@ -78,6 +79,16 @@ test('anthropic: a structured answer is asked for with its schema, and parsed', 
   const { parsed_output: parsed } = await client().messages.parse({ ...asked, output_config: { format } })
   assert.deepEqual(parsed, { name: 'demo' })
   assert.match(behind.upstream.seen[0]?.body.toString() ?? '', /"json_schema"/)
+})
+
+test('anthropic: a file arrives with every byte', async (t) => {
+  const behind = await behindSidecar(t)
+  const bytes = Buffer.alloc(3 << 20, 'outrider')
+  const file = await client().beta.files.upload({ file: await toFile(bytes, 'notes.txt', { type: 'text/plain' }) })
+  // The fake provider answers as OpenAI does, whose name for the size is another.
+  const { filename, bytes: size } = file as unknown as { filename: string; bytes: number }
+  assert.deepEqual([filename, size], ['notes.txt', bytes.length])
+  keyWasChanged(behind)
 })
 
 const errors = [

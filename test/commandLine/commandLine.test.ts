@@ -73,7 +73,10 @@ test('without a command the usage goes to standard error, and the exit code is 2
 test('an unknown command names the nearest one', async (t) => {
   const { code, out, err } = await run(t, 'porxy')
   assert.deepEqual([code, out], [2, ''])
-  assert.match(err, /^There is no command "porxy"\. Did you mean proxy\?\n/)
+  assert.match(
+    err,
+    /^There is no command "porxy"\. Did you mean proxy\?\n\nUsage: outrider COMMAND \[OPTIONS\]\noutrider --help tells more\.\n$/,
+  )
   const inherited = await run(t, 'toString')
   assert.equal(inherited.code, 2)
   assert.match(inherited.err, /^There is no command "toString"\.\n/)
@@ -104,7 +107,8 @@ test('options that cannot be understood end with 2 and say what would be right',
     const { code, out, err } = await run(t, ...args)
     assert.deepEqual([code, out], [2, ''], args.join(' '))
     assert.match(err, sentence)
-    assert.match(err, /\n\nUsage: outrider (?:proxy|demo|validate|health|sleep) /)
+    // The sentence must not drown in the whole help.
+    assert.match(err, /^[^\n]+\n\nUsage: outrider (proxy|demo|validate|health|sleep) [^\n]+\noutrider \1 --help tells more\.\n$/)
   }
 })
 
@@ -119,7 +123,10 @@ test('a config is refused with 64 and all its problems at once', async (t) => {
 
 test('a config file that cannot be read is refused with its name', async (t) => {
   const missing = await run(t, 'proxy', '--config', '/nowhere/outrider.yaml')
-  assert.deepEqual([missing.code, missing.err], [64, 'The config is refused:\n/nowhere/outrider.yaml: does not exist\n'])
+  assert.deepEqual(
+    [missing.code, missing.err],
+    [64, 'The config is refused:\n/nowhere/outrider.yaml: does not exist: check the path, or what is mounted there\n'],
+  )
   const folder = await run(t, 'proxy', '--config', import.meta.dirname)
   assert.equal(folder.code, 64)
   assert.match(folder.err, /is a folder, not a file\n$/)

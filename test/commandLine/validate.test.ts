@@ -52,7 +52,7 @@ test('all problems of all files are told at once, each with its place, and the e
     `${folder}/a.yaml:1:1 upstreams: is empty: name one upstream
 ${folder}/a.yaml:2:1 lgo: unknown key; did you mean "log"?
 ${folder}/c.json:2:32 upstreams[0].url: must be a whole URL that starts with https:// or http://, not "ftp://a"
-/nowhere/outrider.yaml: does not exist
+/nowhere/outrider.yaml: does not exist: check the path, or what is mounted there
 `,
   )
 })
@@ -152,7 +152,7 @@ test('a model whose version goes backwards, or is gone, is a problem to --agains
 test('an old config that cannot be read is a problem, for nothing was compared', async (t) => {
   const file = tempFile(t, 'new.yaml', good)
   const { code, err } = await validate(t, [file, '--against', '/nowhere/old.yaml'])
-  assert.deepEqual([code, err], [64, '/nowhere/old.yaml: does not exist\n'])
+  assert.deepEqual([code, err], [64, '/nowhere/old.yaml: does not exist: check the path, or what is mounted there\n'])
 })
 
 test('an old config need not be sound by the rules of today', async (t) => {

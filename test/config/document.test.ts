@@ -65,7 +65,9 @@ suite('a config file', () => {
   test('that does not exist, is a folder or lies beneath a file is refused in a sentence', async () => {
     const file = join(folder, 'file')
     await writeFile(file, 'x')
-    assert.deepEqual(await load(join(folder, 'none.yaml')), [`${folder}/none.yaml: does not exist`])
+    assert.deepEqual(await load(join(folder, 'none.yaml')), [
+      `${folder}/none.yaml: does not exist: check the path, or what is mounted there`,
+    ])
     assert.deepEqual(await load(folder), [`${folder}: is a folder, not a file`])
     assert.deepEqual(await load(`${file}/x`), [`${file}/x: does not exist: a part of the path is a file`])
   })

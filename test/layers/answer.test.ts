@@ -44,6 +44,7 @@ test('every kind of failure has its status, its name in a header and a body of t
     const { reply, text } = await refusalOf(new SidecarError(kind, 'it went wrong'), call)
     assert.equal(reply.status, kinds[kind].status)
     assert.equal(reply.headers['x-outrider-error'], kind)
+    assert.equal(reply.headers['x-outrider-fault'], kinds[kind].fault)
     assert.equal(reply.headers['content-length'], String(Buffer.byteLength(text)))
     assert.equal(call.facts.error, kind)
     const { error, outrider } = JSON.parse(text) as { error: Record<string, unknown>; outrider: unknown }

@@ -96,6 +96,7 @@ test('a page may read the errors that are ours', async (t) => {
   const reply = await fetch(`${sidecar.url}/chat/completions`, { method: 'POST', body: '{}', headers: { origin: page } })
   assert.deepEqual([reply.status, reply.headers.get('access-control-allow-origin')], [502, '*'])
   assert.equal(reply.headers.get('access-control-expose-headers'), '*')
+  assert.deepEqual([reply.headers.get('x-outrider-error'), reply.headers.get('x-outrider-fault')], ['connect_failed', 'upstream'])
   await reply.text()
 })
 

@@ -62,11 +62,13 @@ async function nothingReached(t: TestContext): Promise<{ port: number; reached: 
 for (const [what, bytes] of Object.entries(refused)) {
   test(`refused, and closed before the next call: ${what}`, async (t) => {
     const { port, reached } = await nothingReached(t)
-    const { status, kind, code, close } = refusalIn(await exchange(t, port, bytes + goodCall))
+    const text = await exchange(t, port, bytes + goodCall)
+    const { status, kind, fault, code, close } = refusalIn(text)
+    assert.doesNotMatch(text, /"call":""/)
     const tooLarge = what === 'an over-long header' || what === 'too many lines'
     assert.deepEqual(
-      { status, kind, code, close },
-      { status: tooLarge ? 431 : 400, kind: tooLarge ? 'header_too_large' : 'bad_request', code: kind, close: true },
+      { status, kind, fault, code, close },
+      { status: tooLarge ? 431 : 400, kind: tooLarge ? 'header_too_large' : 'bad_request', fault: 'client', code: kind, close: true },
     )
     assert.equal(reached(), 0)
   })

@@ -18,7 +18,11 @@ export function admit(limit: number, state: Admission): Layer {
   return (next) => (call) => {
     if (state.closed) return Promise.reject(new SidecarError('draining', 'this pod is shutting down', { retryAfterMs: 1_000 }))
     if (state.inFlight >= limit) {
-      return Promise.reject(new SidecarError('proxy_overloaded', `${limit} calls are in flight already`, { retryAfterMs: 1_000 }))
+      return Promise.reject(
+        new SidecarError('proxy_overloaded', `${limit} calls are in flight already, as many as limits.inFlight allows`, {
+          retryAfterMs: 1_000,
+        }),
+      )
     }
     state.inFlight++
     state.seen++

@@ -27,7 +27,7 @@ export function answer({ now, defect }: AnswerOptions): Layer {
 function refusal(call: Call, err: SidecarError, now: number): Reply {
   const facts = factsOf(call, err, now)
   call.facts.error = err.kind
-  const headers: Headers = { 'content-type': 'application/json', 'x-outrider-error': err.kind }
+  const headers: Headers = { 'content-type': 'application/json', 'x-outrider-error': err.kind, 'x-outrider-fault': facts.fault }
   if (err.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(err.retryAfterMs / 1_000))
   // Clients repeat on their own. They are told not to where it cannot help, and where we have already spent more than one attempt; some
   // take a long wait for none at all and repeat at once, so for that too.

@@ -60,7 +60,15 @@ function ruled({ headers }: Reply, origin: string | undefined, { credentials }: 
   return out
 }
 
-const ours = ['x-outrider-call', 'x-outrider-error', 'x-outrider-upstream', 'x-outrider-attempts', 'x-outrider-cache', 'x-outrider-edited']
+const ours = [
+  'x-outrider-call',
+  'x-outrider-error',
+  'x-outrider-fault',
+  'x-outrider-upstream',
+  'x-outrider-attempts',
+  'x-outrider-cache',
+  'x-outrider-edited',
+]
 const isTold = (name: string): boolean => name !== 'set-cookie' && !name.startsWith('access-control-') && !name.startsWith('x-outrider-')
 
 function headerOf({ headers }: Call, wanted: string): string | undefined {

@@ -6,7 +6,8 @@ import { operationOf } from '../llm/operation.ts'
 export function locate(): Layer {
   return (next) => (call) => {
     const { path } = call
-    if (path === undefined) return Promise.reject(new SidecarError('not_found', 'only paths under /v1 are served here'))
+    if (path === undefined)
+      return Promise.reject(new SidecarError('not_found', 'only paths under /v1 are served here: let the base URL of the app end in /v1'))
     if (climbs(path)) return Promise.reject(new SidecarError('bad_request', 'the path holds "." or ".." segments, plain or encoded'))
     call.facts.operation = operationOf(path)
     return next(call)

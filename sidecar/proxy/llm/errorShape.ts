@@ -38,7 +38,8 @@ const anthropicTypes: Readonly<Record<number, string>> = {
 /** What was tried and who failed, beside the message that people read. */
 const details = ({ fault, call, upstream, attempts, afterMs }: ErrorFacts): Record<string, unknown> => ({
   fault,
-  call,
+  // What is refused before it is a call has no id.
+  call: call === '' ? null : call,
   upstream: upstream === '' ? null : upstream,
   attempts,
   after_ms: afterMs,

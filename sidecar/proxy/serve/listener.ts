@@ -160,7 +160,7 @@ function rebind(server: Server, bounds: Bounds): void {
 
 /** Undefined for a client that merely left, or never said a word. */
 function shapeError(err: NodeJS.ErrnoException, socket: Socket): SidecarError | undefined {
-  if (err.code === 'HPE_HEADER_OVERFLOW') return new SidecarError('header_too_large', 'the header is larger than allowed')
+  if (err.code === 'HPE_HEADER_OVERFLOW') return new SidecarError('header_too_large', 'the header is larger than limits.header allows')
   if (err.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return socket.bytesRead === 0 ? undefined : new SidecarError('client_timeout', 'the header was not whole in time')
   }

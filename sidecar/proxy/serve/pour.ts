@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { handOver, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
+import { kinds } from '../errors.ts'
 import { cancel } from '../life.ts'
 import { endsOf, keepEnds } from '../llm/answerEnds.ts'
 
@@ -130,7 +131,7 @@ function flat({ headers, own }: Reply, call: Call): string[] {
   const { upstream, attempts, error } = call.facts
   out.push('x-outrider-call', call.id)
   // Only where the answer is ours: an upstream that is a sidecar itself may send one of its own.
-  if (error !== undefined) out.push('x-outrider-error', error)
+  if (error !== undefined) out.push('x-outrider-error', error, 'x-outrider-fault', kinds[error].fault)
   if (attempts > 0) out.push('x-outrider-upstream', upstream, 'x-outrider-attempts', String(attempts))
   if (own !== undefined) out.push(...own)
   return out

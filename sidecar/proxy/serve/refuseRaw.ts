@@ -36,7 +36,7 @@ export function refuseRaw(socket: Duplex, err: SidecarError): SidecarError {
   const body = openAiError({ kind: err.kind, status, message, fault, call: '', upstream: '', attempts: 0, afterMs: 0 })
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
-      `x-outrider-error: ${err.kind}\r\nx-should-retry: false\r\nconnection: close\r\n\r\n${body}`,
+      `x-outrider-error: ${err.kind}\r\nx-outrider-fault: ${fault}\r\nx-should-retry: false\r\nconnection: close\r\n\r\n${body}`,
   )
   socket.resume()
   linger(socket as Socket)

@@ -38,7 +38,10 @@ export function pool(options: PoolOptions): Pool {
   const waiting = queue({
     clock,
     waitMs,
-    tooLong: () => new SidecarError('pool_timeout', `all ${connections} connections to the upstream stayed busy for ${waitMs / 1_000} s`),
+    tooLong: () => {
+      const which = connections === 1 ? 'the one connection' : `all ${connections} connections`
+      return new SidecarError('pool_timeout', `${which} to the upstream stayed busy for ${waitMs / 1_000} s`)
+    },
     onLeave: () => {
       giveUpSurplus()
     },

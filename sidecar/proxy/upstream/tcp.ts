@@ -88,7 +88,7 @@ function tcpError(err: NodeJS.ErrnoException, where: string, isProxy: boolean): 
     const why = `does not resolve (${err.code ?? err.message})`
     return isProxy
       ? new SidecarError('egress_failed', `the name of the HTTP proxy ${where} ${why}`, { cause: err })
-      : new SidecarError('dns_failed', `the name in ${where} ${why}`, { cause: err })
+      : new SidecarError('dns_failed', `the name of the host in ${where} ${why}`, { cause: err })
   }
   const all = err instanceof AggregateError ? (err.errors as NodeJS.ErrnoException[]) : [err]
   // Nothing left this machine, so the upstream is not to blame.

@@ -2,8 +2,10 @@ import asyncio
 
 import anthropic
 from anthropic import Anthropic, AsyncAnthropic
+from pydantic import BaseModel
 from upstream import (
     STALL,
+    answers_with,
     attempts,
     cuts_after,
     equal,
@@ -47,6 +49,24 @@ def test_tools():
         streamed = stream.get_final_message()
     for message in (whole, streamed):
         equal((message.content[0].name, message.content[0].input), ("weather", {"city": "demo"}))
+
+
+class Thing(BaseModel):
+    name: str
+
+
+def test_structured_output():
+    text = {"type": "text", "text": '{"name":"demo"}'}
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    plays(answers_with({"id": "msg_1", "type": "message", "role": "assistant", "content": [text], "usage": usage}))
+    equal(Anthropic().messages.parse(**ASKED, output_format=Thing).parsed_output, Thing(name="demo"))
+
+
+# The fake provider answers as OpenAI does; what counts is that every byte arrives.
+def test_upload():
+    size = 3 << 20
+    file = Anthropic().beta.files.upload(file=("notes.txt", b"a" * size, "text/plain"))
+    equal((file.filename, file.model_extra["bytes"]), ("notes.txt", size))
 
 
 async def test_async_message_and_stream():

@@ -2,7 +2,16 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { cutAfter, provider, stall, stallAfter, type Owner, type Provider, type Step } from '../../fixtures/provider.ts'
+import {
+  answers as answering,
+  cutAfter,
+  provider,
+  stall,
+  stallAfter,
+  type Owner,
+  type Provider,
+  type Step,
+} from '../../fixtures/provider.ts'
 import type { Outrider } from '../../fixtures/runOutrider.ts'
 import { demo, failing, messageBegun, spoken } from '../behindSidecar.ts'
 
@@ -15,11 +24,13 @@ type Play = {
   readonly stall?: true
   readonly stallAfter?: Kind
   readonly cutAfter?: Kind
+  readonly answers?: object
 }
 
 const begun: Readonly<Record<Kind, readonly object[]>> = { chat: spoken('one two three'), messages: messageBegun }
 
-function stepOf({ fails, headers = {}, stallAfter: stalls, cutAfter: cuts }: Play): Step {
+function stepOf({ fails, headers = {}, stallAfter: stalls, cutAfter: cuts, answers }: Play): Step {
+  if (answers !== undefined) return answering(200, answers)
   if (fails !== undefined) return failing(fails, headers)
   if (stalls !== undefined) return stallAfter(...begun[stalls])
   return cuts === undefined ? stall() : cutAfter(...begun[cuts])

@@ -4,6 +4,7 @@ import gc
 import openai
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
+from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.openai import OpenAI
 from pydantic import BaseModel
 from upstream import (
@@ -64,6 +65,12 @@ def test_tools():
 
 def test_structured_output():
     equal(model().as_structured_llm(Thing).chat(MESSAGES).raw, Thing(name="demo", sunny=True))
+
+
+def test_embeddings():
+    embeddings = OpenAIEmbedding(model="text-embedding-3-small")
+    first, second = embeddings.get_text_embedding_batch(["one", "two"])
+    assert first == embeddings.get_query_embedding("one") != second
 
 
 # Its own three attempts are made of four of the SDK's each.

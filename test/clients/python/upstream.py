@@ -33,6 +33,10 @@ def fails_at_once(status):
     return {"fails": status, "headers": AT_ONCE}
 
 
+def answers_with(document):
+    return {"answers": document}
+
+
 STALL = {"stall": True}
 
 
