@@ -30,7 +30,7 @@ export function drain({ clock, admission, busy, graceMs, idleExitMs, cut, stop, 
   const began = clock.now()
   const refuseAt = began + Math.max(graceMs * 0.7, graceMs - 2 * lastMs)
   const cutAt = began + Math.max(graceMs * 0.8, graceMs - lastMs)
-  const stopAt = began + Math.max(graceMs, shortestMs)
+  let stopAt = began + Math.max(graceMs, shortestMs)
   let idleSince = began
   let seen = admission.seen
   let wasCut = false
@@ -48,6 +48,8 @@ export function drain({ clock, admission, busy, graceMs, idleExitMs, cut, stop, 
       wasCut = true
       if (busy() > 0) say(`the grace is nearly over: ending ${busy()} calls`)
       cut()
+      // A process that got no time to run looks late: the last answers need a moment all the same.
+      stopAt = Math.max(stopAt, now + lookMs)
     }
     if (busy() === 0 && (wasCut || now - idleSince >= idleExitMs)) {
       say('nothing is in flight any more: stopping')
