@@ -62,6 +62,29 @@ async function jobs(t: TestContext): Promise<void> {
   }
 }
 
+// An ordinary container starts beside the sidecar, not after it.
+const askWhenServed = [
+  'sh',
+  '-c',
+  'curl -s -o /dev/null --retry 20 --retry-delay 1 --retry-connrefused http://localhost:8080/health && exec node /app/ask.cjs',
+]
+
+async function oldJobs(t: TestContext): Promise<void> {
+  const apps = await labelledNamespace(t)
+  // One of them is over before it has begun, nearly.
+  const containers = [app(askWhenServed), app(['true'], { name: 'short' })]
+  const template = {
+    metadata: { annotations: { 'outrider.dev/mode': 'legacy' } },
+    spec: { restartPolicy: 'Never', shareProcessNamespace: true, containers },
+  }
+  await apps.apply({ apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'old' }, spec: { backoffLimit: 0, template } })
+  await apps.waitFor('jobs', 'old', ({ status }) => condition(status, 'Complete'))
+  const { metadata, spec } = await apps.waitForAll('pods', ([one]) => one)
+  assert.equal(spec.initContainers, undefined)
+  assert.equal(keySeen(await apps.logs(metadata.name, 'app')), 'first')
+  assert.match(await apps.logs(metadata.name, 'outrider'), /every other container of the pod has ended/)
+}
+
 async function streams(t: TestContext): Promise<void> {
   const apps = await labelledNamespace(t)
   await apps.apply(pod('listener', { restartPolicy: 'Never', containers: [app(['node', '/app/listen.cjs'])] }))
@@ -187,6 +210,7 @@ test('on nodes, with a label and no more', { timeout: releaseTestMs, concurrency
   await startProvider(cluster, home, { tokenMs })
   await Promise.all([
     t.test('a Job and one of a CronJob complete, and their init containers can call as well', jobs),
+    t.test('in legacy mode a Job completes whose containers share their processes', oldJobs),
     t.test('a stream lives on to its end while the app is told to stop, and the sidecar leaves after it', streams),
     t.test('a restricted namespace refuses what is wrong with an app, and nothing of the sidecar', restricted),
     t.test('a quota on CPU limits refuses the pod by the name of the sidecar, and an annotation gives it one', quota),
