@@ -62,19 +62,21 @@ async function jobs(t: TestContext): Promise<void> {
   }
 }
 
-// An ordinary container starts beside the sidecar, not after it.
-const askWhenServed = [
+/** An ordinary container starts beside the sidecar, not after it. */
+const onceServed = (program: string): readonly string[] => [
   'sh',
   '-c',
-  'curl -s -o /dev/null --retry 20 --retry-delay 1 --retry-connrefused http://localhost:8080/health && exec node /app/ask.cjs',
+  `curl -s -o /dev/null --retry 20 --retry-delay 1 --retry-connrefused http://localhost:8080/health && exec node /app/${program}`,
 ]
+
+const legacy = { annotations: { 'outrider.dev/mode': 'legacy' } }
 
 async function oldJobs(t: TestContext): Promise<void> {
   const apps = await labelledNamespace(t)
   // One of them is over before it has begun, nearly.
-  const containers = [app(askWhenServed), app(['true'], { name: 'short' })]
+  const containers = [app(onceServed('ask.cjs')), app(['true'], { name: 'short' })]
   const template = {
-    metadata: { annotations: { 'outrider.dev/mode': 'legacy' } },
+    metadata: legacy,
     spec: { restartPolicy: 'Never', shareProcessNamespace: true, containers },
   }
   await apps.apply({ apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'old' }, spec: { backoffLimit: 0, template } })
@@ -87,13 +89,21 @@ async function oldJobs(t: TestContext): Promise<void> {
 
 async function streams(t: TestContext): Promise<void> {
   const apps = await labelledNamespace(t)
-  await apps.apply(pod('listener', { restartPolicy: 'Never', containers: [app(['node', '/app/listen.cjs'])] }))
-  await apps.waitForLog('listener', 'app', /^streaming/)
-  const heard = apps.logs('listener', 'app', 'follow')
-  const served = apps.logs('listener', 'outrider', 'follow')
-  await apps.remove('pods', 'listener')
-  assert.match(await heard, /told to stop\n[1-9]\d* pieces after that, and the end: stop\n/)
-  assert.match(await served, /nothing is in flight any more/)
+  const listener = (name: string, command: readonly string[], metadata: object): object =>
+    pod(name, { restartPolicy: 'Never', containers: [app(command)] }, metadata)
+  await apps.apply(
+    listener('native', ['node', '/app/listen.cjs'], {}),
+    // The order to stop reaches both containers at once here, and the sidecar's hook holds it back.
+    listener('legacy', onceServed('listen.cjs'), legacy),
+  )
+  for (const name of ['native', 'legacy']) {
+    await apps.waitForLog(name, 'app', /^streaming/)
+    const heard = apps.logs(name, 'app', 'follow')
+    const served = apps.logs(name, 'outrider', 'follow')
+    await apps.remove('pods', name)
+    assert.match(await heard, /told to stop\n[1-9]\d* pieces after that, and the end: stop\n/)
+    assert.match(await served, /nothing is in flight any more/)
+  }
 }
 
 async function restricted(t: TestContext): Promise<void> {
@@ -211,7 +221,7 @@ test('on nodes, with a label and no more', { timeout: releaseTestMs, concurrency
   await Promise.all([
     t.test('a Job and one of a CronJob complete, and their init containers can call as well', jobs),
     t.test('in legacy mode a Job completes whose containers share their processes', oldJobs),
-    t.test('a stream lives on to its end while the app is told to stop, and the sidecar leaves after it', streams),
+    t.test('a stream lives on to its end while the app is told to stop, and the sidecar leaves after it, in legacy mode too', streams),
     t.test('a restricted namespace refuses what is wrong with an app, and nothing of the sidecar', restricted),
     t.test('a quota on CPU limits refuses the pod by the name of the sidecar, and an annotation gives it one', quota),
     t.test('a webhook that drops fields that it does not know does no harm', stripped),
