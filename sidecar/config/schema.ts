@@ -164,6 +164,11 @@ const drain = mapping({
     help: 'With no call running, stop after this long without a new one.',
     reason: 'The app may make a last call while it shuts down itself.',
   }),
+  afterContainers: setting(count({ least: 0, most: 1_000 }), {
+    default: 0,
+    help: 'Stop by itself once this many other containers of the pod have run and none does any more; 0: never. The pod must share its processes.',
+    reason: 'Only a Job whose sidecar is an ordinary container needs it, to end at all; there the injector sets it.',
+  }),
 })
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const

@@ -2,7 +2,7 @@ import { nearest } from '../config/nearest.ts'
 import { formatDuration } from '../config/units.ts'
 import { tuningOf, type Tuning } from './annotations.ts'
 import { Denial } from './denial.ts'
-import { credentialsVolume, domain, profileVolume, sidecarName, statusAnnotation } from './names.ts'
+import { credentialsVolume, domain, isForeign, profileVolume, sidecarName, statusAnnotation } from './names.ts'
 import { annotationsOf, othersOf, ownerOf, specOf, statusOf, type Status } from './pod.ts'
 import { choosePorts, takenPorts, type Ports, type Taken } from './ports.ts'
 import type { Profile } from './profile.ts'
@@ -28,6 +28,8 @@ export interface Plan {
   /** Legacy: how long to go on before the order to stop is passed on, since the app has been told at the same moment. */
   readonly sleepSeconds: number
   readonly isJob: boolean
+  /** How many containers the sidecar sees end and ends after; 0 where it has to be told. */
+  readonly endsAfter: number
 }
 
 /** Not an answer: whoever asks again may get one. */
@@ -71,7 +73,16 @@ export function planFor(pod: Raw, settings: InjectorSettings): Plan | 'unsupport
     resources: resourcesFor(profile, tuning, rawOf(spec['resources'])),
     ...stopping(spec, mode, profile, tuning),
     isJob: ownerOf(pod)?.['kind'] === 'Job',
+    endsAfter: mode === 'legacy' ? endsAfter(spec) : 0,
   }
+}
+
+/** A container that fails and is started again has not ended, and which it is cannot be seen; a mesh's own never ends by itself. */
+function endsAfter(spec: Raw): number {
+  const names = listOf(spec['containers'])
+    .map(nameOf)
+    .filter((name) => name !== sidecarName)
+  return spec['shareProcessNamespace'] === true && spec['restartPolicy'] === 'Never' && !names.some(isForeign) ? names.length : 0
 }
 
 function profileFor(asked: string | undefined, settings: InjectorSettings): Profile {

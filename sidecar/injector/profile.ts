@@ -184,6 +184,9 @@ function misplaced(config: Raw): Finding[] {
     say(['admin', 'host'], 'is the loopback: the kubelet, which probes it, comes from outside of the pod')
   }
   if ('quit' in control) say(['control', 'quit'], 'is for the injector to say: true in mode legacy, and never else')
+  if ('afterContainers' in rawOf(config['drain'])) {
+    say(['drain', 'afterContainers'], 'is for the injector to say: in mode legacy, where the pod shares its processes, and never else')
+  }
   for (const [path, file] of filesOf(config)) {
     if (typeof file !== 'string' || file.startsWith(`${credentialsFolder}/`)) continue
     say(path, `is no file that a sidecar has: put it into the Secret, as ${credentialsFolder}/NAME, and name the Secret in secret.name`)

@@ -92,7 +92,7 @@ function sharedProcesses(spec: Raw): readonly string[] {
   return [`${shared} lets containers that run as root, or as the user of the sidecar, read its files, the key among them`]
 }
 
-function endlessJob({ mode, isJob, ports }: Plan): readonly string[] {
-  if (mode !== 'legacy' || !isJob) return []
+function endlessJob({ mode, isJob, endsAfter, ports }: Plan): readonly string[] {
+  if (mode !== 'legacy' || !isJob || endsAfter > 0) return []
   return [`in mode legacy a Job ends only when its app says so at its end: POST http://localhost:${ports.control}/control/quit`]
 }

@@ -135,6 +135,7 @@ const fixed: Readonly<Record<string, (config: Config) => string | number>> = {
   'admin.host': ({ admin: { host } }) => host,
   'admin.port': ({ admin: { port } }) => port,
   'control.off': ({ control: { off } }) => String(off),
+  'drain.afterContainers': ({ drain: { afterContainers } }) => afterContainers,
   'control.port': ({ control: { port } }) => port,
 }
 

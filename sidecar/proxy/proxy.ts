@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 import type { Followed } from '../config/follow.ts'
 import { openLog } from '../observe/log.ts'
 import { metrics as openMetrics } from '../observe/metrics.ts'
-import { wheel } from './clock.ts'
+import { wheel, type Clock } from './clock.ts'
 import { kept, type Kept } from './kept.ts'
 import type { Admission } from './layers/admit.ts'
 import type { Held } from './layers/read.ts'
@@ -26,7 +26,7 @@ export interface Proxy {
   readonly drain: () => Promise<void>
   /** Ends at once, whatever is in flight. */
   readonly close: () => Promise<void>
-  /** Resolves when a program of the pod has asked for the end of this process, where it may. */
+  /** Resolves when a program of the pod has asked for the end of this process, where it may, or all of them have ended, where that counts. */
   readonly toldToQuit: Promise<void>
   /** Reads the config again, changed or not; resolves when it is in use or refused. */
   readonly reload: () => Promise<void>
@@ -118,6 +118,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     configState: reloading.state,
   })
   opened.push(() => control?.close())
+  opened.push(await endingAfterContainers(config, clock, say, quitting.resolve))
   const { target } = live.current
   const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}${control === undefined ? '' : `, control port ${control.port}`}`
   say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
@@ -155,6 +156,22 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
       heldBytes: held.bytes,
     }),
   }
+}
+
+/** Where the config says so, the end of the app is an order to stop. The answer ends the watch. */
+async function endingAfterContainers(
+  { drain: { afterContainers: count } }: Config,
+  clock: Clock,
+  say: Say,
+  stop: () => void,
+): Promise<() => void> {
+  if (count === 0) return () => {}
+  const { watchContainers } = await import('./containers.ts')
+  const ended = (): void => {
+    say('info', 'every other container of the pod has ended')
+    stop()
+  }
+  return watchContainers({ clock, count, say, ended })
 }
 
 /** Those of all targets: one from before the last reload may still have calls to end. */

@@ -72,6 +72,14 @@ test('with the rights of the chart and no others nothing is denied, and each of 
   await until('repaired', async () => (await installed.webhook()).every(({ caBundle }) => caBundle !== ''), boundMs)
   await untilReady(replica)
 
+  // What the injector says of itself meanwhile.
+  for (const resource of ['webhook', 'profiles', 'secret']) {
+    const age = await replica.metric(new RegExp(`outrider_watch_age_seconds\\{resource="${resource}"\\}`))
+    assert.ok(age >= 0 && age < 150, `${resource}: ${age} s`)
+  }
+  assert.ok((await replica.metric(/outrider_events_total\{result="sent"\}/)) >= 2)
+  assert.ok((await replica.metric(/outrider_injection_seconds_count/)) >= 2)
+
   const calls = api.audit().filter(({ user }) => user.username === injector)
   assert.deepEqual(
     calls.filter(({ responseStatus }) => responseStatus?.code === 403),

@@ -65,6 +65,7 @@ test('everything that is wrong is said at once, with its place', async () => {
   listen: { host: 0.0.0.0, tls: { cert: /c, key: /k } }
   admin: { host: localhost, port: 0 }
   control: { port: 91, quit: true }
+  drain: { afterContainers: 1 }
   clientsFile: /clients
   upstreams: [{ name: fake, url: https://llm.example/v1, credential: fake, timout: 3 }]
   credentials: { fake: { value: sk-0123456789abcdef } }
@@ -79,9 +80,10 @@ inject: { env: { 'A B': x }, cpuRequest: 2, cpuLimit: 1, memoryLimit: 10Mi, scra
     /config\.admin\.port: must be a fixed one/,
     /:4:24 config\.control\.quit: is for the injector to say/,
     /:4:14 config\.control\.port: must be 1024 or more/,
-    /:5:3 config\.clientsFile: has no place here/,
+    /:5:12 config\.drain\.afterContainers: is for the injector to say/,
+    /:6:3 config\.clientsFile: has no place here/,
     /config\.upstreams\[0\]\.timout: unknown key/,
-    /:7:3 config\.credentials: is made from secret\.keys: leave it out/,
+    /:8:3 config\.credentials: is made from secret\.keys: leave it out/,
     /secret\.keys\.fakr: must be a credential of an upstream, not "fakr"; did you mean "fake"\?/,
     /inject\.env\["A B"\]: must be the name of an environment variable/,
     /inject\.cpuRequest: is more than cpuLimit/,

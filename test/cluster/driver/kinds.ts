@@ -11,6 +11,7 @@ const groups: Readonly<Record<string, string>> = {
   deployments: '/apis/apps/v1',
   replicasets: '/apis/apps/v1',
   jobs: '/apis/batch/v1',
+  horizontalpodautoscalers: '/apis/autoscaling/v2',
 }
 
 /** Where the API server has the objects of a kind, named in the plural as in URLs. */
