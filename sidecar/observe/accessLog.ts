@@ -44,7 +44,7 @@ export function accessLog({ now, write, level, sample, secrets, costOf }: Access
 /** By the trace, so that all sidecars on the way of a call choose alike: what they log of it belongs together. */
 const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Number.parseInt(trace.slice(-8), 16) < sample * 2 ** 32
 
-function line({ id, method, path, facts }: Call, failed: boolean, now: number, more: string): string {
+function line({ id, method, path, target, facts }: Call, failed: boolean, now: number, more: string): string {
   const { beganMs, error, attempts, trace } = facts
   const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
   const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
@@ -52,7 +52,7 @@ function line({ id, method, path, facts }: Call, failed: boolean, now: number, m
   const upstream = attempts === 0 ? '' : `,"upstream":"${facts.upstream}"`
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
-    `${client},"method":"${method}","path":${text(withoutQuery(path))},"operation":"${facts.operation}"${model}${served(facts)}` +
+    `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}` +
     `,"stream":${facts.stream}${upstream},"attempts":${attempts}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
@@ -119,10 +119,11 @@ function round(ms: number): string {
 }
 
 /** A query may carry a key. */
-const withoutQuery = (path: string | undefined): string => {
-  if (path === undefined) return ''
-  const query = path.indexOf('?')
-  return `/v1${query < 0 ? path : path.slice(0, query)}`
+const withoutQuery = (path: string | undefined, target: string): string => {
+  // The wrong path is what somebody looks for who wonders about a 404; a whole URL may hold a password.
+  const whole = path === undefined ? target.replace(/^[^/].*/s, '') : `/v1${path}`
+  const query = whole.indexOf('?')
+  return query < 0 ? whole : whole.slice(0, query)
 }
 
 /** Names and paths come again and again: what was quoted once is remembered, as long as it is little. */

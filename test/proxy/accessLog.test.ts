@@ -111,3 +111,11 @@ test('at level warn only failed calls are logged, and silent is silent', async (
   await once(client.socket, 'close')
   assert.equal(silent.log(), '')
 })
+
+test('a call to a wrong path is logged with that path, without its query', async (t) => {
+  const upstream = await provider(t, [])
+  const sidecar = await startSidecar(t, upstream.url)
+  assert.equal((await fetch(`${sidecar.origin}/chat/completions?key=secret`)).status, 404)
+  const { path, error } = await sidecar.callLine(0)
+  assert.deepEqual([path, error], ['/chat/completions', 'not_found'])
+})

@@ -48,7 +48,7 @@ test('an upstream that reads slowly, but reads, gets the whole of a JSON body an
     assert.match(all.toString('latin1', 0, 400), new RegExp(`content-length: ${body.length}\r\n`))
     socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: application/json\r\n\r\n{}')
   })
-  const sidecar = await startSidecar(t, upstream.url, { timeouts: { write: '600ms' } })
+  const sidecar = await startSidecar(t, upstream.url, { timeouts: { write: '3s' } })
   const form = { 'content-type': 'multipart/form-data; boundary=b' }
   const replies = await Promise.all([
     sendJson(sidecar.url, body),
