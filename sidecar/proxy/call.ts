@@ -1,6 +1,8 @@
 import type { KindName, SidecarError } from './errors.ts'
 import type { Life } from './life.ts'
 import type { Operation } from './llm/operation.ts'
+import type { Unrepeated } from './layers/retry.ts'
+import type { Plan } from './plan.ts'
 
 /** Takes bytes: any number of `data`, then exactly one of `end` and `fail`. */
 export interface Sink {
@@ -38,6 +40,11 @@ export interface Wishes {
   /** From the client's own timeout headers; zero where it set none. */
   readonly timeoutMs: number
   readonly readTimeoutMs: number
+  /** How often the client has repeated this call by itself. */
+  readonly retries: number
+  /** The upstream and the model that it asks for by header; empty where it does not. */
+  readonly upstream: string
+  readonly model: string
 }
 
 /** What is known of a call so far; each layer writes what it learns, `measure` reports it when the call is over. */
@@ -46,12 +53,16 @@ export interface Facts {
   operation: Operation
   client: string
   model: string
+  /** What the upstream was asked for; empty where that is not known. */
+  served: string
   stream: boolean
   upstream: string
   attempts: number
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
+  /** Why a call that failed was not tried again. */
+  unrepeated: Unrepeated | undefined
   bytesIn: number
   bytesOut: number
   /** On the clock, or 0 while it has not come: connection in hand, head of the answer, first byte to the client. */
@@ -78,6 +89,10 @@ export interface Call {
   readonly facts: Facts
   /** A kept connection has just proved stale: only a new one will do. */
   readonly fresh: boolean
+  /** No other upstream could take it over: this one gets the time it needs. */
+  readonly last: boolean
+  /** Where it goes; undefined for what never leaves. */
+  readonly plan: Plan | undefined
   /** Passes an interim answer (1xx) on. */
   readonly inform: (status: number, headers: Headers) => void
 }

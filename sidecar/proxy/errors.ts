@@ -34,6 +34,7 @@ export const kinds = {
   proxy_overloaded: kind(503, 'sidecar', 'safe', 'As many calls, or bytes, as configured are already in flight.'),
   draining: kind(503, 'sidecar', 'safe', 'Outrider is shutting down and its grace is nearly over.'),
   no_credential: kind(503, 'sidecar', 'safe', 'The key for the upstream is missing or cannot be used.'),
+  no_upstream: kind(503, 'upstream', 'safe', 'None of the upstreams that have this model can be used now.'),
   pool_timeout: kind(504, 'sidecar', 'safe', 'All connections to the upstream stayed busy.'),
   dns_failed: kind(502, 'upstream', 'safe', 'The name of the upstream could not be resolved.'),
   connect_failed: kind(502, 'upstream', 'safe', 'No connection to the upstream could be opened.'),
@@ -58,12 +59,20 @@ export class SidecarError extends Error {
   readonly kind: KindName
   /** How long the client should wait before it asks again. */
   readonly retryAfterMs: number | undefined
+  /** What else the answer says, beside the message. */
+  readonly details: Readonly<Record<string, unknown>> | undefined
 
-  constructor(kind: KindName, message: string, options: ErrorOptions & { retryAfterMs?: number } = {}) {
+  constructor(kind: KindName, message: string, options: ErrorOptions & Details = {}) {
     super(message, options)
     this.kind = kind
     this.retryAfterMs = options.retryAfterMs
+    this.details = options.details
   }
+}
+
+interface Details {
+  readonly retryAfterMs?: number
+  readonly details?: Readonly<Record<string, unknown>>
 }
 
 /** What nobody translated is a defect of ours, and says so. */

@@ -69,6 +69,8 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
       life,
       facts,
       fresh: false,
+      last: false,
+      plan: undefined,
       inform: (status, headers) => {
         inform(req, res, status, headers)
       },
@@ -132,11 +134,13 @@ function newFacts(now: number): Facts {
     operation: 'other',
     client: '',
     model: '',
+    served: '',
     stream: false,
     upstream: '',
     attempts: 0,
     status: 0,
     error: undefined,
+    unrepeated: undefined,
     bytesIn: 0,
     bytesOut: 0,
     connectedMs: 0,

@@ -32,6 +32,9 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
   let key: string | undefined
   let timeoutMs = 0
   let readTimeoutMs = 0
+  let retries = 0
+  let upstream = ''
+  let model = ''
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? ''
     const value = rawHeaders[at + 1] ?? ''
@@ -78,8 +81,14 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
       case 'x-stainless-read-timeout':
         readTimeoutMs = seconds(value)
         break
+      case 'x-stainless-retry-count':
+        retries = Number(value) || 0
+        break
       default:
-        if (lower.startsWith('x-outrider-')) continue
+        if (!lower.startsWith('x-outrider-')) break
+        if (lower === 'x-outrider-upstream') upstream = value
+        else if (lower === 'x-outrider-model') model = value
+        continue
     }
     headers.push(name, value)
   }
@@ -99,7 +108,7 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
   return {
     path: pathOf(url),
     headers: isOrdinary(connection) ? headers : without(headers, connection),
-    wishes: { contentType, key, timeoutMs, readTimeoutMs },
+    wishes: { contentType, key, timeoutMs, readTimeoutMs, retries, upstream, model },
     length: codings > 0 ? undefined : length,
     asksFirst,
     problem,

@@ -75,6 +75,8 @@ export function callFrom(req: IncomingMessage, { now, mostLines, id }: { now: nu
     life: newLife(),
     facts: factsFrom(now),
     fresh: false,
+      last: false,
+      plan: undefined,
     inform: () => {},
   }
   // Nobody could say where the body ends and the frames begin.
@@ -93,6 +95,7 @@ function factsFrom(now: number): Facts {
     attempts: 0,
     status: 0,
     error: undefined,
+    unrepeated: undefined,
     bytesIn: 0,
     bytesOut: 0,
     connectedMs: 0,

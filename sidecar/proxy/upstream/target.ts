@@ -3,7 +3,6 @@ import type { Clock } from '../clock.ts'
 import type { Scheme } from '../layers/credential.ts'
 import type { Credential } from '../credentials.ts'
 import type { Target } from '../pipeline.ts'
-import { condition } from './condition.ts'
 import { connector, type Connector, type Place } from './connector.ts'
 import { dispatch } from './dispatch.ts'
 import { egressFor } from './egressFor.ts'
@@ -11,6 +10,7 @@ import { egressRules } from './egressRules.ts'
 import { names } from './names.ts'
 import { adaptivePatience, fixedPatience } from './patience.ts'
 import { pool, type Pool } from './pool.ts'
+import { standing, type StandingOptions } from './standing.ts'
 import { openTrust } from './trust.ts'
 
 export interface OpenTarget extends Target {
@@ -24,7 +24,9 @@ export interface OpenTarget extends Target {
 }
 
 export interface TargetOptions {
-  readonly key: Credential | undefined
+  /** Of each credential that it is called with; one without a name where it needs none. */
+  readonly keys: readonly { readonly name: string; readonly key: Credential | undefined }[]
+  readonly health: StandingOptions
   readonly clock: Clock
   /** For the proxies that it names. */
   readonly env: Readonly<Record<string, string | undefined>>
@@ -32,7 +34,7 @@ export interface TargetOptions {
 }
 
 /** Everything that exists once per upstream. */
-export function openTarget(upstream: Upstream, { network, timeouts }: Config, { key, clock, env, say }: TargetOptions): OpenTarget {
+export function openTarget(upstream: Upstream, { network, timeouts }: Config, { keys, health, clock, env, say }: TargetOptions): OpenTarget {
   const url = new URL(upstream.url)
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -72,8 +74,7 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     pool: connections,
     plainConnector: dialler(false),
     scheme: schemeOf(upstream.auth),
-    key,
-    condition: condition(),
+    accounts: accountsOf(keys, health),
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
     dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
     close: () => {
@@ -82,6 +83,12 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
       egressTrust.close()
     },
   }
+}
+
+/** What goes wrong on the way to the host goes wrong for all accounts alike. */
+function accountsOf(keys: TargetOptions['keys'], health: StandingOptions): Target['accounts'] {
+  const shared = standing.host(health)
+  return keys.map(({ name, key }) => ({ credential: name, key, standing: standing.account(shared, health) }))
 }
 
 function schemeOf(auth: Upstream['auth']): Scheme {
