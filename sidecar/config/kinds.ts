@@ -46,6 +46,21 @@ export function size({ least = '1B' }: { readonly least?: string } = {}) {
   )
 }
 
+/** A size, or a word that stands for none. */
+export function sizeOr<const Word extends string>(word: Word, most: string) {
+  const expected = `${aSize}, or ${word}`
+  return v.pipe(
+    v.string(expected),
+    v.regex(new RegExp(`^${word}$|${sizePattern.source}`), expected),
+    v.transform((text) => (text === word ? 0 : parseSize(text))),
+    v.check((bytes) => bytes <= parseSize(most), `must be at most ${most}`),
+  )
+}
+
+/** A part of the whole, of which none and all are parts too. */
+const aShare = 'must be a number from 0 to 1, such as 0.1, without quotes'
+export const share = v.pipe(v.number(aShare), v.minValue(0, aShare), v.maxValue(1, aShare))
+
 /** A part of the memory that the container may use, or a fixed size. */
 export type MemoryBound = { readonly share: number } | { readonly bytes: number }
 

@@ -1,37 +1,22 @@
-import { readFileSync, writeFileSync } from 'node:fs'
 import * as v from 'valibot'
+import { cell, code, type Table } from '../markdown.ts'
 import { environmentNames } from './environmentNames.ts'
 import { configSchema } from './schema.ts'
 
-export const readmeFile = new URL('../../README.md', import.meta.url)
-
-/** The README with its two tables made anew: what a config file can say, and what the environment alone can. */
-export function withReferences(readme: string): string {
-  return between(between(readme, 'settings', settingsTable()), 'environment', environmentTable())
-}
-
-/** Replaces what stands between two comments that Markdown does not show. */
-function between(text: string, name: string, body: string): string {
-  const [begin, end] = [`<!-- ${name}: made by npm run docs -->\n`, `<!-- end of ${name} -->`]
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`the README has no place for its ${name}: ${begin.trim()} … ${end}`)
-  return `${text.slice(0, from + begin.length)}${body}${text.slice(to)}`
-}
-
-function settingsTable(): string {
-  const rows = [...settingsOf(configSchema, '')].map(({ path, standing, help, reason }) => {
+/** What a config file can say. */
+export const settingsTable = (): Table => ({
+  header: ['setting', 'default', 'what, and *why this default*'],
+  rows: [...settingsOf(configSchema, '')].map(({ path, standing, help, reason }) => {
     const why = reason === undefined ? '' : ` *${cell(reason)}*`
-    return `| \`${path}\` | ${standing} | ${cell(help)}${why} |\n`
-  })
-  return `| setting | default | what, and *why this default* |\n|---|---|---|\n${rows.join('')}`
-}
+    return [code(path), standing, `${cell(help)}${why}`]
+  }),
+})
 
-function environmentTable(): string {
-  const rows = environmentNames.map(({ names, help }) => `| ${names.map((name) => `\`${name}\``).join(' ')} | ${cell(help)} |\n`)
-  return `| variable | what |\n|---|---|\n${rows.join('')}`
-}
-
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('*', '\\*').replaceAll('<', '&lt;')
+/** What the environment alone can. */
+export const environmentTable = (): Table => ({
+  header: ['variable', 'what'],
+  rows: environmentNames.map(({ names, help }) => [names.map(code).join(' '), cell(help)]),
+})
 
 interface Row {
   readonly path: string
@@ -66,5 +51,3 @@ function* settingOf(entry: v.GenericSchema | v.ObjectEntries[string], path: stri
 const spelled = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
-
-if (import.meta.main) writeFileSync(readmeFile, withReferences(readFileSync(readmeFile, 'utf8')))

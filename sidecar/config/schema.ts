@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import * as v from 'valibot'
-import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memoryBound, name, size } from './kinds.ts'
+import { count, duration, durationOr, filePath, host, httpUrl, ipAddress, memoryBound, name, share, size, sizeOr } from './kinds.ts'
 import { admin, clientsSchema, listen } from './listenerSettings.ts'
 import { control, cors, local } from './localSettings.ts'
 import { mapping, named } from './mapping.ts'
@@ -173,6 +173,16 @@ const log = mapping({
     default: 'info',
     help: 'The least severe lines to write.',
     reason: 'One line a call is what one asks for when something is wrong.',
+  }),
+  sample: setting(share, {
+    default: 1,
+    help: 'The share of the calls without a failure that get a line; failures always get one.',
+    reason: 'Nobody asks about the call that was left out; a busy pod may choose 0.1.',
+  }),
+  bodies: setting(sizeOr('off', '1MiB'), {
+    default: 'off',
+    help: 'How much of the bodies of a call its line holds, each from its beginning, without anything that looks like a key; or off.',
+    reason: 'Prompts are what people tell in confidence: they belong in no log unless somebody decides so.',
   }),
 })
 

@@ -1,12 +1,18 @@
 import type { Call, Facts } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
 import type { Level } from './log.ts'
+import { addedMs } from './metrics.ts'
+import { redacted } from './redact.ts'
 import { statusOf } from './statusOf.ts'
 
 export interface AccessLogOptions {
   readonly now: () => number
   readonly write: (lines: string) => void
   readonly level: Level
+  /** The share of the calls without a failure that get a line. */
+  readonly sample: number
+  /** The keys that are known by heart: of a logged body, not even an unlikely-looking one may be seen. */
+  readonly secrets: () => readonly string[]
 }
 
 /**
@@ -14,7 +20,7 @@ export interface AccessLogOptions {
  * written once a turn of the event loop: a timer would be one more wake-up for a sidecar that is idle most of the time.
  * Undefined where the level lets no such line through.
  */
-export function accessLog({ now, write, level }: AccessLogOptions): ((call: Call) => void) | undefined {
+export function accessLog({ now, write, level, sample, secrets }: AccessLogOptions): ((call: Call) => void) | undefined {
   if (level === 'error' || level === 'fatal' || level === 'silent') return undefined
   const failuresOnly = level === 'warn'
   let lines = ''
@@ -26,26 +32,60 @@ export function accessLog({ now, write, level }: AccessLogOptions): ((call: Call
   return (call) => {
     const status = statusOf(call.facts)
     const failed = call.facts.error !== undefined || status >= 400
-    if (failuresOnly && !failed) return
+    if (!failed && (failuresOnly || !isAmong(sample, call.facts.trace.id))) return
     if (lines === '') setImmediate(flush)
     lines += line(call, status, failed, now())
+    if (call.facts.bodies !== undefined) lines = `${lines.slice(0, -2)}${bodies(call, secrets())}}\n`
   }
 }
 
+/** By the trace, so that all sidecars on the way of a call choose alike: what they log of it belongs together. */
+const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Number.parseInt(trace.slice(-8), 16) < sample * 2 ** 32
+
 function line({ id, method, path, facts }: Call, status: number, failed: boolean, now: number): string {
-  const { beganMs, error, attempts } = facts
+  const { beganMs, error, attempts, trace } = facts
   const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
   const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
   const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
   const upstream = attempts === 0 ? '' : `,"upstream":"${facts.upstream}"`
   return (
-    `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}"${client},"method":"${method}"` +
-    `,"path":${text(withoutQuery(path))},"operation":"${facts.operation}"${model},"stream":${facts.stream}${upstream}` +
-    `,"attempts":${attempts},"status":${status}${failure},"end":"${endOf(facts)}"` +
-    `,"connect_ms":${since(beganMs, facts.connectedMs)},"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
-    `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(now - beganMs)}` +
-    `,"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut}}\n`
+    `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
+    `${client},"method":"${method}","path":${text(withoutQuery(path))},"operation":"${facts.operation}"${model}${served(facts)}` +
+    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${tried(facts)},"status":${status}${failure},"end":"${endOf(facts)}"` +
+    `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
+    `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
+    `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(now - beganMs)},"added_ms":${round(addedMs(facts, now))}` +
+    `,"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut}${tokens(facts)}}\n`
   )
+}
+
+const served = ({ usage }: Facts): string => (usage === undefined || usage.model === '' ? '' : `,"model_served":${text(usage.model)}`)
+
+function tried(facts: Facts): string {
+  if (facts.tried.length === 0) return ''
+  let list = ''
+  for (const { upstream, outcome, ms } of facts.tried) {
+    const word = typeof outcome === 'number' ? outcome : `"${outcome}"`
+    list += `${list === '' ? '' : ','}{"upstream":"${upstream}","outcome":${word},"ms":${round(ms)}}`
+  }
+  return `,"tried":[${list}]`
+}
+
+function tokens({ usage }: Facts): string {
+  if (usage === undefined) return ''
+  const { input, output, cached, reasoning } = usage
+  return `${counted('tokens_in', input)}${counted('tokens_out', output)}${counted('tokens_cached', cached)}${counted('tokens_reasoning', reasoning)}`
+}
+
+const counted = (name: string, tokens: number): string => (tokens < 0 ? '' : `,"${name}":${tokens}`)
+
+/** Only where the config asks for them, and never with a key in them. */
+function bodies({ facts: { bodies: kept }, wishes }: Call, secrets: readonly string[]): string {
+  if (kept === undefined) return ''
+  const known = wishes.key === undefined ? secrets : [...secrets, wishes.key]
+  const shown = (bytes: Buffer): string => JSON.stringify(redacted(bytes.toString(), known))
+  const request = kept.request === undefined ? '' : `,"request_body":${shown(kept.request)}`
+  return kept.reply.length === 0 ? request : `${request},"reply_body":${shown(Buffer.concat(kept.reply))}`
 }
 
 /** How a call ended for the client: whole, or in which of the ways in which it can fail. */
@@ -61,7 +101,7 @@ export function endOf({ error, status, attempts }: Facts): 'complete' | 'client_
 const since = (from: number, to: number): string => (to === 0 ? 'null' : round(to - from))
 /** Printing a fraction costs more than printing two whole numbers. */
 function round(ms: number): string {
-  const hundredths = Math.round(ms * 100)
+  const hundredths = ms > 0 ? Math.round(ms * 100) : 0
   const rest = hundredths % 100
   const whole = (hundredths - rest) / 100
   return rest === 0 ? `${whole}` : `${whole}.${rest < 10 ? '0' : ''}${rest}`

@@ -1,4 +1,5 @@
 import { pino, type Logger } from 'pino'
+import { redacted } from './redact.ts'
 
 export type Level = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
@@ -15,7 +16,10 @@ export function openLog(level: Level, write?: (lines: string) => void): Log {
   const out = write === undefined ? patientWriter(process.stdout) : { write, dropped: () => 0 }
   const timestamp = (): string => `,"time":"${new Date().toISOString()}"`
   // `null` is pino's way to leave process id and host name out: in a pod both say nothing.
-  const logger = pino({ level, base: null, timestamp, formatters: { level: (label) => ({ level: label }) } }, { write: out.write })
+  const formatters = { level: (label: string) => ({ level: label }) }
+  // Over the finished line, so that no field, message or stack of an error can be forgotten.
+  const hooks = { streamWrite: redacted }
+  const logger = pino({ level, base: null, timestamp, formatters, hooks }, { write: out.write })
   return { logger, ...out }
 }
 

@@ -1,54 +1,62 @@
-import Registry from 'prom-client/lib/registry.js'
-import type { Call } from '../proxy/call.ts'
+import type { Call, Facts } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
+import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
+import { additions, durations } from './catalogue.ts'
+import { genAi } from './genAi.ts'
 import { perSecond } from './perSecond.ts'
 import { readings, type Readings } from './readings.ts'
+import { remembered } from './remembered.ts'
 import { statusOf } from './statusOf.ts'
-import { counters, histograms } from './tallies.ts'
+import { contentTypes, counters, exposition, histograms, type Format } from './tallies.ts'
 
 export interface Metrics {
   /** A call is over. */
   readonly observe: (call: Call) => void
   /** A request that never became a call was turned away. */
   readonly refused: (kind: KindName) => void
-  readonly text: () => Promise<string>
-  readonly contentType: string
+  /** All of them, in the format that the scraper's `Accept` prefers. */
+  readonly tell: (accept?: string) => Promise<{ readonly type: string; readonly text: string }>
 }
 
-/** A model may think for minutes, and a local one answers in milliseconds. */
-const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
+export interface MetricsOptions extends Readings {
+  /** Where an upstream is, by its name. */
+  readonly urlOf: (upstream: string) => URL | undefined
+}
 
 const mostModels = 100
 const mostStatuses = 40
 
-/** Every metric there is. Children are kept per label value, since looking them up costs more than counting. */
-export function metrics(sources: Readings): Metrics {
+/** Counts what the catalogue names. Children are kept per label value, since looking them up costs more than counting. */
+export function metrics(sources: MetricsOptions): Metrics {
   const { now } = sources
-  const registry = new Registry()
-  const counter = (name: string, help: string) => counters(registry, name, help)
-  const histogram = (name: string, help: string) => histograms(registry, { name, help }, buckets)
-
-  const calls = counter('outrider_calls_total', 'Calls that are over, by operation and the status the client got.')
-  const errors = counter('outrider_errors_total', 'Failures told to clients, by kind and by whose fault they are.')
-  const attempts = counter('outrider_attempts_total', 'Attempts made at an upstream.')
-  const firstByte = histogram('outrider_first_byte_seconds', 'Time to the first byte of the answer, as the client saw it.')
-  const bytes = counter('outrider_bytes_total', 'Bytes of bodies taken from clients and given to them.')
-  const requests = counter('gateway_requests_total', 'Calls that are over, by model and status.')
-  const durations = histogram('gateway_request_duration_seconds', 'Duration of a call to its last byte, by model.')
-  const modelErrors = counter('gateway_model_errors_total', 'Calls that failed, by model and kind or status.')
-  const selections = counter('router_selections_total', 'Calls that were sent to an upstream, by model.')
-  const routerErrors = counter('router_errors_total', 'Calls that found no usable upstream, by model and kind.')
+  const all = exposition()
+  const calls = counters(all, 'outrider_calls_total')
+  const errors = counters(all, 'outrider_errors_total')
+  const attempts = counters(all, 'outrider_attempts_total')
+  const firstByte = histograms(all, 'outrider_first_byte_seconds', durations)
+  const added = histograms(all, 'outrider_added_seconds', additions)
+  const tokens = counters(all, 'outrider_tokens_total')
+  const bytes = counters(all, 'outrider_bytes_total')
+  const genAiOf = genAi(all, mostModels, sources.urlOf)
+  const requests = counters(all, 'gateway_requests_total')
+  const gatewayDurations = histograms(all, 'gateway_request_duration_seconds', durations)
+  const modelErrors = counters(all, 'gateway_model_errors_total')
+  const selections = counters(all, 'router_selections_total')
+  const routerErrors = counters(all, 'router_errors_total')
   const rate = perSecond(now)
-  readings(registry, sources, rate.current)
+  readings(all, sources, rate.current)
 
   const bytesIn = bytes({ direction: 'in' })
   const bytesOut = bytes({ direction: 'out' })
+  const addedToCall = added({ to: 'call' })
+  const addedToFirstByte = added({ to: 'first_byte' })
   const labelOf = remembered(statusLabels())
   const modelOf = bounded(mostModels, 'other', (model) => ({
     requests: remembered((status: number) => requests({ model, status: labelOf(status) })),
-    duration: durations({ model }),
+    duration: gatewayDurations({ model }),
     selections: selections({ model }),
+    tokens: remembered((type: string) => tokens({ model, type })),
     failed: remembered((type: string) => modelErrors({ model, error_type: type })),
     notSent: remembered((kind: KindName) => routerErrors({ model, error: kind })),
   }))
@@ -59,25 +67,45 @@ export function metrics(sources: Readings): Metrics {
   const attemptsOf = remembered((upstream: string) => attempts({ upstream }))
   const errorsOf = remembered((kind: KindName) => errors({ kind, fault: kinds[kind].fault }))
 
+  const observeAdded = (facts: Facts, overMs: number, trace: string | undefined): void => {
+    if (facts.attempts === 0 || facts.firstByteMs === 0) return
+    addedToFirstByte.observe(facts.ownMs / 1_000, trace)
+    if (facts.error === undefined) addedToCall.observe(addedMs(facts, overMs) / 1_000, trace)
+  }
+  const countTokens = (count: (type: string) => { n: number }, { usage }: Facts): void => {
+    if (usage === undefined) return
+    if (usage.input > 0) count('input').n += usage.input
+    if (usage.output > 0) count('output').n += usage.output
+    if (usage.cached > 0) count('cached').n += usage.cached
+    if (usage.reasoning > 0) count('reasoning').n += usage.reasoning
+  }
+
   return {
-    observe: ({ facts }) => {
+    observe: (call) => {
+      const { facts } = call
+      const { error } = facts
+      const overMs = now()
+      const seconds = (overMs - facts.beganMs) / 1_000
+      const trace = isSampled(facts.trace) ? facts.trace.id : undefined
       const model = modelOf(facts.model === '' ? 'none' : facts.model)
       const operation = operationOf(facts.operation)
       const status = statusOf(facts)
       rate.count()
       operation.calls(status).n++
       model.requests(status).n++
-      model.duration.observe((now() - facts.beganMs) / 1_000)
-      if (facts.firstByteMs > 0) operation.firstByte.observe((facts.firstByteMs - facts.beganMs) / 1_000)
+      model.duration.observe(seconds)
+      if (facts.firstByteMs > 0) operation.firstByte.observe((facts.firstByteMs - facts.beganMs) / 1_000, trace)
       bytesIn.n += facts.bytesIn
       bytesOut.n += facts.bytesOut
+      observeAdded(facts, overMs, trace)
+      countTokens(model.tokens, facts)
       if (facts.attempts > 0) {
         attemptsOf(facts.upstream).n += facts.attempts
         model.selections.n++
       }
-      const { error } = facts
+      // An error of the model's own passes as it came.
+      genAiOf(call, seconds, error ?? (status < 400 ? '' : labelOf(status)), trace)
       if (error === undefined) {
-        // An error of the model's own, which passes as it came.
         if (status >= 400) model.failed(`status_${labelOf(status)}`).n++
         return
       }
@@ -88,25 +116,19 @@ export function metrics(sources: Readings): Metrics {
     refused: (kind) => {
       errorsOf(kind).n++
     },
-    text: () => registry.metrics(),
-    contentType: registry.contentType,
+    tell: async (accept = '') => {
+      const format: Format = /application\/openmetrics-text/i.test(accept) ? 'openmetrics' : 'prometheus'
+      return { type: contentTypes[format], text: await all.text(format) }
+    },
   }
 }
+
+/** Nothing of what a slow client takes to read its answer is ours. */
+export const addedMs = ({ ownMs, endedMs, slowClient }: Facts, overMs: number): number =>
+  endedMs === 0 || slowClient ? ownMs : ownMs + overMs - endedMs
 
 /** Upstreams may invent statuses: after the first few they are counted by their hundred. */
 function statusLabels(): (status: number) => string {
   let different = 0
   return (status) => (++different > mostStatuses ? `${Math.floor(status / 100)}xx` : String(status))
-}
-
-/** Makes what belongs to each key once. */
-function remembered<Key, Item>(make: (key: Key) => Item): (key: Key) => Item {
-  const known = new Map<Key, Item>()
-  return (key) => {
-    const seen = known.get(key)
-    if (seen !== undefined) return seen
-    const item = make(key)
-    known.set(key, item)
-    return item
-  }
 }

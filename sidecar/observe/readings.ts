@@ -1,6 +1,6 @@
-import Counter from 'prom-client/lib/counter.js'
-import Gauge from 'prom-client/lib/gauge.js'
-import type Registry from 'prom-client/lib/registry.js'
+import { readdirSync } from 'node:fs'
+import type { MetricName } from './catalogue.ts'
+import type { Exposition } from './tallies.ts'
 
 /** What is asked for at each scrape rather than counted. */
 export interface Readings {
@@ -19,73 +19,57 @@ interface ConfigReading {
   readonly reloads: Readonly<Record<string, number>>
 }
 
-export function readings(registry: Registry, sources: Readings, rate: () => number): void {
-  const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
+export function readings({ register }: Exposition, sources: Readings, rate: () => number): void {
+  const one = (name: MetricName, read: () => number | Promise<number>): void => {
+    register(name, async () => [{ labels: {}, value: await read() }])
   }
-  /** For a total that somebody else keeps. */
-  const total = (name: string, help: string, read: () => number): void => {
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset()
-        this.inc(read())
-      },
-    })
+  const several = (name: MetricName, label: string, read: () => Readonly<Record<string, number>>): void => {
+    register(name, () => Object.entries(read()).map(([key, value]) => ({ labels: { [label]: key }, value })))
   }
-  gauge('ai_requests_per_second', 'Calls that ended per second, over the last minute.', rate)
-  gauge('outrider_in_flight', 'Calls in flight.', sources.inFlight)
-  gauge('outrider_websockets', 'WebSockets open.', sources.webSockets)
-  gauge('outrider_held_bytes', 'Bytes of request bodies held in memory.', sources.heldBytes)
-  new Gauge({
-    name: 'outrider_connections',
-    help: 'Connections to the upstream, and calls that wait for one.',
-    labelNames: ['state'],
-    registers,
-    collect() {
-      for (const [state, value] of Object.entries(sources.connections())) this.set({ state }, value)
-    },
-  })
-  total('outrider_log_lines_dropped_total', 'Log lines lost because nobody took them from standard output.', sources.droppedLines)
-  new Counter({
-    name: 'outrider_config_reload_total',
-    help: 'Times the config was read again: applied, unchanged, or refused as a whole.',
-    labelNames: ['result'],
-    registers,
-    collect() {
-      this.reset()
-      for (const [result, times] of Object.entries(sources.config().reloads)) this.inc({ result }, times)
-    },
-  })
-  gauge(
-    'outrider_config_last_success_timestamp_seconds',
-    'When the config was last read and found good, since the epoch.',
-    () => sources.config().loadedMs / 1_000,
-  )
-  new Gauge({
-    name: 'outrider_config_info',
-    help: 'Always 1; the label tells configs apart.',
-    labelNames: ['hash'],
-    registers,
-    collect() {
-      this.reset()
-      this.set({ hash: sources.config().hash }, 1)
-    },
-  })
-  gauge('process_resident_memory_bytes', 'Resident memory of the process.', () => process.memoryUsage.rss())
-  total('process_cpu_seconds_total', 'Processor time used, user and system.', () => {
+  one('ai_requests_per_second', rate)
+  one('outrider_in_flight', sources.inFlight)
+  one('outrider_websockets', sources.webSockets)
+  one('outrider_held_bytes', sources.heldBytes)
+  several('outrider_connections', 'state', sources.connections)
+  one('outrider_sockets', openSockets)
+  one('outrider_log_lines_dropped_total', sources.droppedLines)
+  one('outrider_event_loop_lag_seconds', eventLoopLag)
+  one('outrider_event_loop_busy_seconds_total', () => performance.eventLoopUtilization().active / 1_000)
+  several('outrider_memory_bytes', 'kind', memory)
+  several('outrider_config_reload_total', 'result', () => sources.config().reloads)
+  one('outrider_config_last_success_timestamp_seconds', () => sources.config().loadedMs / 1_000)
+  register('outrider_config_info', () => [{ labels: { hash: sources.config().hash }, value: 1 }])
+  one('process_resident_memory_bytes', () => process.memoryUsage.rss())
+  one('process_cpu_seconds_total', () => {
     const { user, system } = process.cpuUsage()
     return (user + system) / 1e6
   })
-  gauge('process_start_time_seconds', 'Start of the process since the epoch.', () => performance.timeOrigin / 1_000)
+  one('process_open_fds', openFiles)
+  one('process_start_time_seconds', () => performance.timeOrigin / 1_000)
+}
+
+/** Node's own histogram of the lag would wake an idle process a hundred times a second. */
+function eventLoopLag(): Promise<number> {
+  return new Promise((done) => {
+    const asked = performance.now()
+    setImmediate(() => {
+      done((performance.now() - asked) / 1_000)
+    })
+  })
+}
+
+const openSockets = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length
+
+function memory(): Record<string, number> {
+  const { heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage()
+  return { heap_used: heapUsed, heap_total: heapTotal, external, array_buffers: arrayBuffers }
+}
+
+/** Not a number where the system does not tell. */
+function openFiles(): number {
+  try {
+    return readdirSync('/proc/self/fd').length
+  } catch {
+    return Number.NaN
+  }
 }

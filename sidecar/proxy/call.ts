@@ -3,6 +3,8 @@ import type { Life } from './life.ts'
 import type { Operation } from './llm/operation.ts'
 import type { Unrepeated } from './layers/retry.ts'
 import type { Plan } from './plan.ts'
+import type { Usage } from './llm/usage.ts'
+import type { Trace } from './trace.ts'
 
 /** Takes bytes: any number of `data`, then exactly one of `end` and `fail`. */
 export interface Sink {
@@ -47,6 +49,13 @@ export interface Wishes {
   readonly model: string
 }
 
+/** One try at an upstream: how it came out, and how long that took. */
+export interface Tried {
+  readonly upstream: string
+  readonly outcome: number | KindName
+  readonly ms: number
+}
+
 /** What is known of a call so far; each layer writes what it learns, `measure` reports it when the call is over. */
 export interface Facts {
   readonly beganMs: number
@@ -65,12 +74,78 @@ export interface Facts {
   unrepeated: Unrepeated | undefined
   bytesIn: number
   bytesOut: number
-  /** On the clock, or 0 while it has not come: connection in hand, head of the answer, first byte to the client. */
+  trace: Trace
+  readonly tried: Tried[]
+  /** On the clock, or 0 while it has not come: waiting for a connection, connection in hand, head of the answer, first byte to the client. */
+  queuedMs: number
   connectedMs: number
   /** Zero while the request is not wholly sent. */
   sentMs: number
   headMs: number
   firstByteMs: number
+  /** The first payload event of a stream was in our hands. */
+  eventMs: number
+  /** The answer was whole in our hands. */
+  endedMs: number
+  /** The client took the answer more slowly than it came. */
+  slowClient: boolean
+  /** Time in which nobody had to be waited for but ourselves. */
+  ownMs: number
+  /** Since when that is so; 0 while it is not. */
+  oursMs: number
+  /** Sees the bytes of the answer on their way to the client. */
+  note: ((bytes: Buffer) => void) | undefined
+  /** Finds what the answer says about its tokens; asked once, when the call is over. */
+  tellUsage: (() => Usage | undefined) | undefined
+  usage: Usage | undefined
+  /** Beginnings of the bodies, where the log is to have them. */
+  bodies: Bodies | undefined
+}
+
+export interface Bodies {
+  request: Buffer | undefined
+  readonly reply: Buffer[]
+}
+
+/** The facts of a call that has just come. */
+export function newFacts(now: number, trace: Trace): Facts {
+  return {
+    beganMs: now,
+    operation: 'other',
+    client: '',
+    model: '',
+    served: '',
+    stream: false,
+    upstream: '',
+    attempts: 0,
+    status: 0,
+    error: undefined,
+    unrepeated: undefined,
+    bytesIn: 0,
+    bytesOut: 0,
+    trace,
+    tried: [],
+    queuedMs: 0,
+    connectedMs: 0,
+    sentMs: 0,
+    headMs: 0,
+    firstByteMs: 0,
+    eventMs: 0,
+    endedMs: 0,
+    slowClient: false,
+    ownMs: 0,
+    oursMs: now,
+    note: undefined,
+    tellUsage: undefined,
+    usage: undefined,
+    bodies: undefined,
+  }
+}
+
+/** From now on somebody else is waited for: the client, a connection, the upstream. */
+export function handOver(facts: Facts, now: number): void {
+  if (facts.oursMs !== 0) facts.ownMs += now - facts.oursMs
+  facts.oursMs = 0
 }
 
 /** A client's request on its way through the layers. Never mutated, `facts` apart: a layer that changes it passes a copy on. */
@@ -112,6 +187,8 @@ export interface Reply {
   readonly complete: () => boolean
   /** Of a stream of numbered events: the number of the last one, or -1. */
   readonly lastNumber?: () => number
+  /** Of a stream: its first events with a payload, and its last. */
+  readonly told?: () => { readonly first: Buffer | undefined; readonly last: string }
   readonly flow: (sink: Sink) => Tap
   readonly drop: () => void
 }

@@ -53,6 +53,38 @@ export const kinds = {
 
 export type KindName = keyof typeof kinds
 
+/** What the person who meets a failure can do about it. */
+export const actions: Readonly<Record<KindName, string>> = {
+  bad_request:
+    'Look at the message for the shape that was refused, and at what wrote it: a client made by hand, or a proxy between the app and the sidecar.',
+  unauthorized: 'Give the app the key of one of the configured `clients`, or add its key there.',
+  not_found: 'Let the base URL of the app end in `/v1`, once.',
+  client_timeout: 'Find out why the app stopped in the middle of its request; raise `timeouts.clientBody` if its link is that slow.',
+  body_too_large: 'Send less, or raise `limits.jsonBody` or `limits.uploadBody`; the provider has a limit of its own.',
+  expectation_failed: 'Leave the `Expect` header out.',
+  header_too_large: 'Send fewer or shorter headers, or raise `limits.header` or `limits.headers`.',
+  client_gone: "Nothing, when a person pressed stop. If it happens often, the app's own timeout is shorter than the answers take.",
+  internal: 'Look up the call id in the log and report the stack that stands there as a bug.',
+  proxy_overloaded: 'Repeat after `retry-after`. If it happens often, raise `limits.inFlight` or `limits.memory`, or run more pods.',
+  draining: "Repeat: another pod will answer. If long calls are cut, raise `drain.grace` and the pod's `terminationGracePeriodSeconds`.",
+  no_credential: 'Mount the key where `credentials` says, or set its variable; the log says what is wrong with it.',
+  pool_timeout: 'Raise `connections` of the upstream, or send fewer calls at a time.',
+  dns_failed: "Check the host in the upstream's `url`, and the pod's DNS; `addresses` or `network.hostAliases` go around it.",
+  connect_failed: "Check host and port in the upstream's `url`, network policies, and whether a proxy is needed (`network.httpsProxy`).",
+  connect_timeout: 'Check whether a firewall or a network policy drops packets to the upstream; raise `timeouts.connect` for a far one.',
+  tls_failed: 'Name the certificate authority in `tls.ca` or `network.ca` if it is a private one; check the host name in `url`.',
+  egress_failed: "Check address and login of the proxy in `network.httpsProxy`, and whether it allows the upstream's host.",
+  write_timeout: 'Check the path to the upstream for lost packets, a wrong MTU above all.',
+  first_event_timeout: "Look at the provider's status; for a model that thinks longer, raise `timeouts.firstEvent`.",
+  idle_timeout: "Repeat, and look at the provider's status; for a model that pauses longer, raise `timeouts.idle`.",
+  total_timeout:
+    "Ask for a stream, or for less; for calls that long, raise `timeouts.total` or `timeouts.streamTotal`, and the client's own.",
+  stale_connection: 'Repeat. If it happens often, set `timeouts.upstreamIdle` below the time after which the upstream closes.',
+  no_reply: "Look into the upstream's log before repeating: the call may be billed twice.",
+  bad_reply: "Check that the upstream's `url` is that of an HTTP API, and nothing in between spoils its answers.",
+  reply_cut: "Repeat. If it happens often, something between here and the model ends long answers, or the model's server restarts.",
+}
+
 /** A failure with its kind. Foreign errors become one of these at the border that knows them, and nowhere else. */
 export class SidecarError extends Error {
   override readonly name = 'SidecarError'

@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts'
 import type { SidecarError } from './errors.ts'
 import { admit, type Admission } from './layers/admit.ts'
 import { answer } from './layers/answer.ts'
+import { bodies } from './layers/bodies.ts'
 import { body } from './layers/body.ts'
 import { cors, type CorsOptions } from './layers/cors.ts'
 import { credential, type Key, type Scheme } from './layers/credential.ts'
@@ -17,6 +18,7 @@ import { models } from './layers/models.ts'
 import { read, type Held } from './layers/read.ts'
 import { stale } from './layers/stale.ts'
 import { streamAlias } from './layers/streamAlias.ts'
+import { usage } from './layers/usage.ts'
 import type { Condition } from './upstream/condition.ts'
 import type { Patience } from './upstream/patience.ts'
 
@@ -24,6 +26,7 @@ export interface Settings {
   readonly timeouts: { readonly total: number; readonly streamTotal: number; readonly idle: number }
   readonly limits: { readonly inFlight: number; readonly jsonBody: number; readonly uploadBody: number; readonly replayBody: number }
   readonly streams: { readonly heartbeat: number; readonly longestEvent: number }
+  readonly log: { readonly bodies: number }
   /** Which answers of ours take the place of the upstream's. */
   readonly local: { readonly health: boolean; readonly stats: boolean; readonly models: boolean; readonly streamAlias: boolean }
   readonly cors?: CorsOptions
@@ -54,7 +57,7 @@ export interface Target {
  * Each line says why it stands where it stands; move it only with that reason in hand.
  */
 export function pipeline(settings: Settings, around: Surroundings, target: Target): Handler {
-  const { timeouts, limits, local } = settings
+  const { timeouts, limits, local, log } = settings
   const { clock, report, defect, admission, held, clients, status } = around
   return stack(
     [
@@ -79,9 +82,13 @@ export function pipeline(settings: Settings, around: Surroundings, target: Targe
       // Below deadline, which bounds the wait for the list; above read, since it has no body. What it asks goes the whole way down.
       where(local.models, models({ clock, totalMs: timeouts.total })),
       // Above every layer that may send a call again, or asks what it is: here its body becomes known.
-      read({ jsonBytes: limits.jsonBody, uploadBytes: limits.uploadBody, replayBytes: limits.replayBody, held }),
+      read({ now: clock.now, jsonBytes: limits.jsonBody, uploadBytes: limits.uploadBody, replayBytes: limits.replayBody, held }),
+      // Below read, which makes the body known, and above what edits it: the log shows what the app said.
+      where(log.bodies > 0, bodies(log.bodies)),
       // Below read, which makes the body whole: here it is edited, once for all attempts.
       where(local.streamAlias, streamAlias()),
+      // Above the attempts: what counts are the tokens of the answer that the client gets.
+      usage(),
     ],
     attempts(settings, clock, target),
   )

@@ -76,6 +76,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     connections: () => connectionsOf(targets),
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
+    urlOf: (upstream) => targets.all().findLast(({ name }) => name === upstream)?.url,
     config: () => reloading.state(),
   })
   const lasting: Lasting = {

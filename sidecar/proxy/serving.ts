@@ -69,7 +69,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const { pool, connect, write, firstEvent, upstreamIdle } = config.timeouts
     const targetKey = keyOf(upstream, source, config.network, pool, connect, write, firstEvent, upstreamIdle)
     const target = hold(await lasting.targets.take(targetKey, () => openTarget(upstream, config, { key, clock, env: lasting.env, say })))
-    const told = reporting(config, lasting)
+    const told = reporting(config, lasting, target.secrets)
     const status = openStatus({
       now: clock.now,
       beganMs: lasting.beganMs,
@@ -114,8 +114,13 @@ function socketsOf({ limits, timeouts }: Config, target: OpenTarget, rest: Surro
 }
 
 /** What is told of calls, beside what clients are told. */
-function reporting(config: Config, { log, metrics, clock }: Lasting): Pick<Surroundings, 'report' | 'defect'> {
-  const logCall = accessLog({ now: clock.now, write: log.write, level: config.log.level })
+function reporting(
+  config: Config,
+  { log, metrics, clock }: Lasting,
+  secrets: () => readonly string[],
+): Pick<Surroundings, 'report' | 'defect'> {
+  const { level, sample } = config.log
+  const logCall = accessLog({ now: clock.now, write: log.write, level, sample, secrets })
   return {
     report: (call) => {
       metrics.observe(call)

@@ -58,7 +58,7 @@ credentials:
     streams: { heartbeat: 15_000, longestEvent: 8_388_608 },
     network: { dnsCache: 300_000 },
     drain: { grace: 30_000, idleExit: 1000 },
-    log: { level: 'info' },
+    log: { level: 'info', sample: 1, bodies: 0 },
   })
 })
 

@@ -47,7 +47,9 @@ test('every unknown key of one mapping is named', async () => {
 })
 
 test('an unknown key like no other gets the list of those that exist', async () => {
-  assert.deepEqual(await refusalOf(withSettings({ log: { format: 'json' } })), ['log.format: unknown key; known here: level'])
+  assert.deepEqual(await refusalOf(withSettings({ log: { format: 'json' } })), [
+    'log.format: unknown key; known here: level, sample, bodies',
+  ])
 })
 
 test('a name that every object inherits is an unknown key like any other', async () => {

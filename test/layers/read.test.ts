@@ -43,7 +43,7 @@ function anUpload(length?: number): Scripted {
 function reading(call: Call, limit = 1_000) {
   const held = { bytes: 0, limit }
   const next = script(aReply())
-  const reply = read({ jsonBytes: 500, uploadBytes: 800, replayBytes: 100, held })(next)(call)
+  const reply = read({ now: () => 0, jsonBytes: 500, uploadBytes: 800, replayBytes: 100, held })(next)(call)
   reply.catch(() => {})
   return { held, next, reply }
 }

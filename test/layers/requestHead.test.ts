@@ -56,7 +56,16 @@ const ours = ['x-outrider-route', 'X-Outrider-'] as const
 const ordinary = ['accept', 'user-agent', 'x-custom', 'openai-organization', 'x-stainless-lang', 'content-type', 'close', 'x-b'] as const
 const forThisHop = ['keep-alive', 'proxy-connection', 'proxy-authorization', 'te', 'trailer', 'upgrade', 'http2-settings'] as const
 const secret = ['cookie', 'authorization', 'api-key', 'x-api-key', 'x-goog-api-key'] as const
-const takenOut = new Set<string>([...forThisHop, ...secret, 'host', 'expect', 'content-length', 'transfer-encoding', 'connection'])
+const takenOut = new Set<string>([
+  ...forThisHop,
+  ...secret,
+  'host',
+  'expect',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'traceparent',
+])
 
 /** All that Node's parser lets through in a value. */
 const anyValue = fc.string({
@@ -105,6 +114,8 @@ const lines = fc.array(
   fc.oneof(
     line(['x-stainless-timeout', 'x-stainless-read-timeout'], anyNumber),
     line(['connection'], anyList),
+    line(['traceparent'], fc.oneof(fc.constant(`00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`), anyValue)),
+    line(['tracestate'], anyValue),
     line(['expect'], fc.oneof(fc.constantFrom('100-continue', '100-Continue', '', '100-continue, 100-continue'), anyValue)),
     line([...ordinary, ...ours, ...forThisHop, ...secret], anyValue),
   ),
@@ -132,10 +143,11 @@ test('whatever a header says, its timeouts are usable, what is for this hop goes
           .map((token) => token.replaceAll(/^[ \t]+|[ \t]+$/g, '').toLowerCase()),
       )
       const kept = all.filter(([, , name]) => !takenOut.has(name) && !named.has(name) && !name.startsWith('x-outrider-'))
-      assert.deepEqual(
-        pairsOf(head.headers),
-        kept.map(([name, value]) => [name, value]),
-      )
+      const span = head.headers.at(-1) ?? ''
+      assert.match(span, /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]$/)
+      assert.equal(head.trace.continued, valuesOf('traceparent').length === 1 && valuesOf('traceparent')[0]?.includes(head.trace.id))
+      const passed = kept.filter(([, , name]) => name !== 'tracestate' || head.trace.continued)
+      assert.deepEqual(pairsOf(head.headers), [...passed.map(([name, value]) => [name, value]), ['traceparent', span]])
 
       const values = valuesOf('expect')
       const first = values.findIndex((value) => value !== '')

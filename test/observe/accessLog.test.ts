@@ -13,9 +13,10 @@ async function logged(
   calls: readonly Call[],
   level: Level = 'info',
   now = (): number => performance.now(),
+  sample = 1,
 ): Promise<{ lines: Line[]; writes: number }> {
   const writes: string[] = []
-  const log = accessLog({ now, write: (lines) => writes.push(lines), level })
+  const log = accessLog({ now, write: (lines) => writes.push(lines), level, sample, secrets: () => [] })
   for (const call of calls) log?.(call)
   await new Promise((done) => setImmediate(done))
   const lines = writes
@@ -38,6 +39,14 @@ test('a line says what the call was, how long each part took, and how it ended',
     client: 'shop',
     bytesIn: 10,
     bytesOut: 20,
+    trace: { id: 'a'.repeat(32), span: 'b'.repeat(16), flags: '01', continued: true },
+    queuedMs: 1_002,
+    ownMs: 1.5,
+    tried: [
+      { upstream: 'fake', outcome: 'stale_connection', ms: 2 },
+      { upstream: 'fake', outcome: 200, ms: 290.5 },
+    ],
+    usage: { model: 'gpt-4o-2026', input: 12, output: 3, cached: 4, reasoning: -1 },
   }
   const call = aCall({ id: 'a-1', path: '/chat/completions?api-version=1&key=sk-secret', facts })
   const { lines } = await logged([call], 'info', () => 1_500)
@@ -48,23 +57,35 @@ test('a line says what the call was, how long each part took, and how it ended',
     level: 'info',
     msg: 'call',
     call: 'a-1',
+    trace_id: 'a'.repeat(32),
+    span_id: 'b'.repeat(16),
     client: 'shop',
     method: 'POST',
     path: '/v1/chat/completions',
     operation: 'chat',
     model: 'gpt-4o',
+    model_served: 'gpt-4o-2026',
     stream: false,
     upstream: 'fake',
     attempts: 1,
+    tried: [
+      { upstream: 'fake', outcome: 'stale_connection', ms: 2 },
+      { upstream: 'fake', outcome: 200, ms: 290.5 },
+    ],
     status: 200,
     end: 'complete',
+    queue_ms: 2,
     connect_ms: 10.5,
     request_ms: 11,
     head_ms: 300,
     first_byte_ms: 301.26,
     total_ms: 500,
+    added_ms: 1.5,
     bytes_in: 10,
     bytes_out: 20,
+    tokens_in: 12,
+    tokens_out: 3,
+    tokens_cached: 4,
   })
 })
 
@@ -118,6 +139,28 @@ test('the level decides which calls are logged', async () => {
       ['warn', 'upstream'],
     ],
   )
+})
+
+test('of calls that went well a share is logged, chosen by their trace; of those that failed all are', async () => {
+  const traced = (id: string, end: string, facts: Partial<Facts> = {}): Call => {
+    const trace = { id: `${'0'.repeat(24)}${end}`, span: 'b'.repeat(16), flags: '01', continued: true }
+    return aCall({ id, facts: { status: 200, trace, ...facts } })
+  }
+  const calls = [
+    traced('low', '00000001'),
+    traced('high', 'ffffffff'),
+    traced('middle', '19999999'),
+    traced('failed', 'ffffffff', { status: 502, error: 'connect_failed' }),
+    traced('error', 'ffffffff', { status: 500 }),
+  ]
+  const ids = async (sample: number): Promise<unknown[]> => {
+    const { lines } = await logged(calls, 'info', () => 2_000, sample)
+    return lines.map(({ call }) => call)
+  }
+  assert.deepEqual(await ids(1), ['low', 'high', 'middle', 'failed', 'error'])
+  assert.deepEqual(await ids(0.1), ['low', 'middle', 'failed', 'error'])
+  assert.deepEqual(await ids(0.01), ['low', 'failed', 'error'])
+  assert.deepEqual(await ids(0), ['failed', 'error'])
 })
 
 test('a call that ended before its head has the status it would have got', async () => {

@@ -14,10 +14,11 @@ const open = (): Metrics =>
     connections: () => ({ open: 5, busy: 2, waiting: 1 }),
     webSockets: () => 6,
     droppedLines: () => 7,
+    urlOf: () => new URL('https://api.openai.com/v1'),
     config: () => ({ hash: 'abc', loadedMs: 8_000, reloads: { applied: 2, unchanged: 0, refused: 1 } }),
   })
 
-const seriesOf = async ({ text }: Metrics): Promise<Series[]> => parseExposition(await text())
+const seriesOf = async ({ tell }: Metrics): Promise<Series[]> => parseExposition((await tell()).text)
 
 async function valueOf(all: Metrics, name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
   const wanted = JSON.stringify(Object.entries(labels).map(String).toSorted())
@@ -114,7 +115,7 @@ test('whatever models are called, the text is valid', async () => {
       const all = open()
       for (const model of models) over(all, { model })
       // As it goes over the wire.
-      const text = Buffer.from(await all.text()).toString()
+      const text = Buffer.from((await all.tell()).text).toString()
       const counted = parseExposition(text).filter((one) => one.name === 'gateway_requests_total')
       assert.equal(
         counted.reduce((sum, { value }) => sum + value, 0),

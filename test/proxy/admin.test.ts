@@ -11,7 +11,7 @@ import { parseExposition } from '../observe/exposition.ts'
 const plain = 'text/plain; charset=utf-8'
 
 async function anAdmin(t: TestContext, patienceMs: number, text = 'x 1\n'): Promise<Admin> {
-  const metrics = { text: () => Promise.resolve(text), contentType: plain }
+  const metrics = { tell: () => Promise.resolve({ text, type: plain }) }
   const admin = await openAdmin({ host: '::', port: 0, metrics, ready: () => true, started: () => true, patienceMs })
   t.after(admin.close)
   return admin

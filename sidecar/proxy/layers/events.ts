@@ -65,6 +65,7 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
   // A heartbeat or an error of ours would not fit into a declared length.
   reply.headers['content-length'] = undefined
   call.facts.stream = true
+  call.facts.oursMs = 0
   return new Promise((give, refuse) => {
     const { clock, heartbeatMs } = options
     let given = false
@@ -82,7 +83,10 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
     const flow = wholeEvents(reply, streamOperation(call.path), options.longestEventBytes, {
       payload: () => {
         stopWaiting()
-        if (call.facts.sentMs > 0 && !isUpload(call.body)) options.observeFirstEvent(clock.now() - call.facts.sentMs)
+        const now = clock.now()
+        call.facts.eventMs = now
+        if (!given) call.facts.oursMs = now
+        if (call.facts.sentMs > 0 && !isUpload(call.body)) options.observeFirstEvent(now - call.facts.sentMs)
         commit()
       },
       full: commit,
@@ -105,6 +109,7 @@ function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptio
     // A heartbeat or an error may still be put into it.
     complete: () => false,
     lastNumber: flow.lastNumber,
+    told: flow.told,
     flow: (sink) => watched(flow, sink, options, Math.min(options.idleMs, call.wishes.readTimeoutMs || Infinity)),
     drop: () => {
       flow.into(nowhere)

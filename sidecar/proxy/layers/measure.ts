@@ -5,6 +5,7 @@ import { onOver } from '../life.ts'
 export function measure(report: (call: Call) => void): Layer {
   return (next) => (call) => {
     onOver(call.life, () => {
+      call.facts.usage = call.facts.tellUsage?.()
       report(call)
     })
     return next(call)

@@ -1,4 +1,4 @@
-import { isUpload, type Call, type Layer, type Sink, type Tap, type Upload } from '../call.ts'
+import { handOver, isUpload, type Call, type Layer, type Sink, type Tap, type Upload } from '../call.ts'
 import { SidecarError } from '../errors.ts'
 import { onCancel, offCancel, onOver } from '../life.ts'
 import { scanBody } from '../llm/body.ts'
@@ -10,6 +10,7 @@ export interface Held {
 }
 
 export interface ReadOptions {
+  readonly now: () => number
   readonly jsonBytes: number
   readonly uploadBytes: number
   readonly replayBytes: number
@@ -30,7 +31,9 @@ export function read(options: ReadOptions): Layer {
     if (!kept) return next({ ...call, body: limited(body, limit) })
     // A body that has no room is refused before it is sent: who asks first is not told to go on.
     if (options.held.bytes + (body.length ?? 0) > options.held.limit) throw tooMuch(options.held)
+    handOver(call.facts, options.now())
     const all = await collect(call, body, limit, options)
+    call.facts.oursMs = options.now()
     if (isUpload(all)) return next({ ...call, body: all })
     const { model, stream } = scanBody(all)
     call.facts.model = model

@@ -25,6 +25,8 @@ export interface EventFlow extends Tap {
   midEvent: () => boolean
   /** The number of the last event, where events are numbered; else -1. */
   lastNumber: () => number
+  /** The first events with a payload, and the last: providers tell at the ends what a stream has cost. */
+  told: () => { first: Buffer | undefined; last: string }
 }
 
 export interface Watcher {
@@ -48,6 +50,7 @@ export function wholeEvents(reply: Reply, operation: Operation, longestBytes: nu
   let earlyBytes = 0
   let tap: Tap | undefined
   let begun = false
+  let first: Buffer | undefined
   let over = false
   let failure: SidecarError | undefined
   let ending: { trailers: Headers | undefined } | undefined
@@ -62,6 +65,7 @@ export function wholeEvents(reply: Reply, operation: Operation, longestBytes: nu
       if (!inside || !cut.passing()) tail.add(events, cut.passing())
       if (!begun) {
         begun = true
+        first = events
         watcher.payload()
       }
     }
@@ -126,6 +130,7 @@ export function wholeEvents(reply: Reply, operation: Operation, longestBytes: nu
     },
     midEvent: cut.passing,
     lastNumber: () => lastNumber(tail.text()),
+    told: () => ({ first, last: tail.end(toldBytes) }),
     pause: () => {
       tap?.pause()
     },
@@ -139,14 +144,18 @@ export function wholeEvents(reply: Reply, operation: Operation, longestBytes: nu
   }
 }
 
+/** What follows the tokens in a last event is short, however long the event is. */
+const toldBytes = 16 * 1024
+
 /** Events above this are not kept beside others. */
 const small = 64 * 1024
 
 /** Remembers the last three reads that carried something: enough to judge a stream by, and three stores a read. */
-function lastEvents(): { add: (events: Buffer, torn: boolean) => void; text: () => string } {
+function lastEvents(): { add: (events: Buffer, torn: boolean) => void; text: () => string; end: (bytes: number) => string } {
   let first: Buffer | undefined
   let second: Buffer | undefined
   let third: Buffer | undefined
+  const text = (): string => `${first?.toString() ?? ''}${second?.toString() ?? ''}${third?.toString() ?? ''}`
   return {
     add: (events, torn) => {
       if (events.length > small) {
@@ -159,7 +168,8 @@ function lastEvents(): { add: (events: Buffer, torn: boolean) => void; text: () 
       // Of an event that passes in parts the first one tells what it is.
       third = torn ? Buffer.concat([events, blankLine]) : events
     },
-    text: () => `${first?.toString() ?? ''}${second?.toString() ?? ''}${third?.toString() ?? ''}`,
+    text,
+    end: (bytes) => (third !== undefined && third.length > bytes ? third.toString('utf8', third.length - bytes) : text()),
   }
 }
 

@@ -5,7 +5,7 @@ import type { Metrics } from '../../observe/metrics.ts'
 export interface AdminOptions {
   readonly host: string
   readonly port: number
-  readonly metrics: Pick<Metrics, 'text' | 'contentType'>
+  readonly metrics: Pick<Metrics, 'tell'>
   /** Our own state only: an upstream that is down is no reason to take the pod out of service. */
   readonly ready: () => boolean
   readonly started: () => boolean
@@ -63,9 +63,9 @@ function respond({ metrics, ready, started }: AdminOptions, req: IncomingMessage
     case '/startupz':
       return probe(started(), 'not yet listening')
     case '/metrics':
-      metrics.text().then(
-        (text) => {
-          say(200, text, metrics.contentType)
+      metrics.tell(req.headers.accept).then(
+        ({ text, type }) => {
+          say(200, text, type)
         },
         () => {
           say(500, 'The metrics could not be collected.\n')

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Call, Facts, Handler, Headers, Reply, Sink } from '../call.ts'
+import { newFacts, type Call, type Handler, type Headers, type Reply, type Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
 import type { Held } from '../layers/read.ts'
@@ -54,7 +54,7 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
     if (isEnding(socket)) return
     const head = requestHead(req, headerLines)
     const life = newLife()
-    const facts = newFacts(clock.now())
+    const facts = newFacts(clock.now(), head.trace)
     const hasBody = head.length !== 0
     const client = { req, res, clock }
     const upOptions: UploadOptions = { clock, silenceMs: clientBodyMs, asksFirst: head.asksFirst, held, life, broken: () => broken(req) }
@@ -126,28 +126,6 @@ function refuseShape(handle: Handler, call: Call, problem: SidecarError): Promis
     },
   }
   return handle({ ...call, path: call.path ?? '', body: refusing, wishes: { ...call.wishes, contentType: 'application/json' } })
-}
-
-function newFacts(now: number): Facts {
-  return {
-    beganMs: now,
-    operation: 'other',
-    client: '',
-    model: '',
-    served: '',
-    stream: false,
-    upstream: '',
-    attempts: 0,
-    status: 0,
-    error: undefined,
-    unrepeated: undefined,
-    bytesIn: 0,
-    bytesOut: 0,
-    connectedMs: 0,
-    sentMs: 0,
-    headMs: 0,
-    firstByteMs: 0,
-  }
 }
 
 function inform(req: IncomingMessage, res: ServerResponse, status: number, headers: Headers): void {

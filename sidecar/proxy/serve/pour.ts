@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Call, Headers, Reply, Sink, Tap } from '../call.ts'
+import { handOver, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { cancel } from '../life.ts'
 
@@ -13,6 +13,7 @@ export interface Client {
 /** Writes a reply to the client, as fast as the client takes it and no faster. */
 export function pour(call: Call, reply: Reply, { req, res, clock }: Client): void {
   const { facts } = call
+  const { note } = facts
   if (res.destroyed || call.life.over) return reply.drop()
   facts.status = reply.status
   const declared = reply.headers['content-length']
@@ -29,8 +30,12 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   const sink: Sink = {
     data: (bytes) => {
       if (over) return true
-      if (facts.bytesOut === 0) facts.firstByteMs = clock.now()
+      if (facts.bytesOut === 0) {
+        facts.firstByteMs = clock.now()
+        handOver(facts, facts.firstByteMs)
+      }
       facts.bytesOut += bytes.length
+      note?.(bytes)
       // The last declared byte ends the answer in the same write.
       if (declared !== undefined && facts.bytesOut === Number(declared)) {
         over = true
@@ -40,6 +45,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
       if (write(bytes)) return true
       if (!wantsPause) res.on('drain', () => tap?.resume())
       wantsPause = true
+      facts.slowClient = true
       return false
     },
     end: (trailers) => {
@@ -60,7 +66,10 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   }
   tap = reply.flow(sink)
   // The body may take its time, and the head is worth having before it.
-  if (facts.bytesOut === 0 && !over) res.flushHeaders()
+  if (facts.bytesOut === 0 && !over) {
+    res.flushHeaders()
+    handOver(facts, clock.now())
+  }
   if (wantsPause && !over) tap.pause()
 }
 

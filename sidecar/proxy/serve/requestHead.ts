@@ -1,12 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Wishes } from '../call.ts'
 import { SidecarError } from '../errors.ts'
+import { traceFrom, traceparentOf, type Trace } from '../trace.ts'
 
 /** A request's header, sorted out in one pass: it is the first thing every call pays for. */
 export interface RequestHead {
   readonly path: string | undefined
   readonly headers: string[]
   readonly wishes: Wishes
+  /** Its `traceparent` is among the headers. */
+  readonly trace: Trace
   /** Zero without a body, undefined when it comes chunked. */
   readonly length: number | undefined
   /** The client waits for `100 Continue` before it sends its body. */
@@ -35,6 +38,8 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
   let retries = 0
   let upstream = ''
   let model = ''
+  let traceparent: string | undefined
+  let traceState = false
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? ''
     const value = rawHeaders[at + 1] ?? ''
@@ -75,6 +80,13 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
       case 'content-type':
         contentType = value
         break
+      case 'traceparent':
+        // Sent twice it says nothing.
+        traceparent = traceparent === undefined ? value : ''
+        continue
+      case 'tracestate':
+        traceState = true
+        break
       case 'x-stainless-timeout':
         timeoutMs = seconds(value)
         break
@@ -105,9 +117,14 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
   else if (!url.startsWith('/') && url !== '*') problem = unsafe('a whole URL as its target, and this is no forward proxy')
   else if (asksFirst && expect.toLowerCase() !== '100-continue')
     problem = new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
+  const trace = traceFrom(traceparent ?? '')
+  // The state of a trace that is not continued belongs to nothing any more.
+  const kept = isOrdinary(connection) && (!traceState || trace.continued) ? headers : without(headers, connection, trace)
+  kept.push('traceparent', traceparentOf(trace))
   return {
     path: pathOf(url),
-    headers: isOrdinary(connection) ? headers : without(headers, connection),
+    headers: kept,
+    trace,
     wishes: { contentType, key, timeoutMs, readTimeoutMs, retries, upstream, model },
     length: codings > 0 ? undefined : length,
     asksFirst,
@@ -140,12 +157,13 @@ function isOrdinary(connection: string): boolean {
 }
 
 /** A header named in `Connection` is for this hop only. */
-function without(headers: string[], connection: string): string[] {
+function without(headers: string[], connection: string, { continued }: Trace): string[] {
   const named = new Set(
     connection
       .toLowerCase()
       .split(',')
       .map((token) => token.trim()),
   )
+  if (!continued) named.add('tracestate')
   return headers.filter((_item, at) => !named.has((headers[at - (at % 2)] ?? '').toLowerCase()))
 }

@@ -1,6 +1,6 @@
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Call, Facts, Reply } from '../call.ts'
+import { newFacts, type Call, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { finish, newLife } from '../life.ts'
@@ -62,7 +62,7 @@ export interface Upgrade {
 
 /** The Call that an upgrade is for the layers. */
 export function callFrom(req: IncomingMessage, { now, mostLines, id }: { now: number; mostLines: number; id: string }): Upgrade {
-  const { path, headers: all, wishes, problem, length } = requestHead(req, mostLines)
+  const { path, headers: all, wishes, problem, length, trace } = requestHead(req, mostLines)
   const { headers, key } = withoutKey(all)
   const call: Call = {
     id,
@@ -73,7 +73,8 @@ export function callFrom(req: IncomingMessage, { now, mostLines, id }: { now: nu
     body: undefined,
     wishes: { ...wishes, key: wishes.key ?? key },
     life: newLife(),
-    facts: factsFrom(now),
+    // No whole answer is waited for: the bounds of a stream hold.
+    facts: { ...newFacts(now, trace), stream: true },
     fresh: false,
       last: false,
       plan: undefined,
@@ -81,26 +82,4 @@ export function callFrom(req: IncomingMessage, { now, mostLines, id }: { now: nu
   }
   // Nobody could say where the body ends and the frames begin.
   return { call, problem: problem ?? (length === 0 ? undefined : new SidecarError('bad_request', 'the upgrade has a body')) }
-}
-
-function factsFrom(now: number): Facts {
-  return {
-    beganMs: now,
-    operation: 'other',
-    client: '',
-    model: '',
-    // No whole answer is waited for: the bounds of a stream hold.
-    stream: true,
-    upstream: '',
-    attempts: 0,
-    status: 0,
-    error: undefined,
-    unrepeated: undefined,
-    bytesIn: 0,
-    bytesOut: 0,
-    connectedMs: 0,
-    sentMs: 0,
-    headMs: 0,
-    firstByteMs: 0,
-  }
 }

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import type { Call, Headers, Reply, Sink } from '../call.ts'
+import { handOver, isUpload, type Call, type Headers, type Reply, type Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
@@ -55,15 +55,14 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     giveBack(connection)
   }
 
-  const body = incoming({
-    pause: () => {
-      controller?.pause()
-    },
-    resume: () => {
-      controller?.resume()
-    },
-    close: stop,
-  })
+  const outgoing = sent(call.body)
+  const pause = (): void => {
+    controller?.pause()
+  }
+  const resume = (): void => {
+    controller?.resume()
+  }
+  const body = incoming({ pause, resume, close: stop })
 
   const drop = (): void => {
     body.flow(nowhere)
@@ -82,9 +81,12 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
       controller = c
       beganMs = clock.now()
       facts.connectedMs = beganMs
+      // Of an upload, and of much at once, the sending is others' time.
+      if (!isUpload(call.body) && outgoing.length === undefined) facts.oursMs = beganMs
     },
     onRequestSent: () => {
       facts.sentMs = clock.now()
+      handOver(facts, facts.sentMs)
       // What the kernel took at once, as it takes nearly every request, needs no watch.
       if (connection.socket.writableLength > 0) stopWatch ??= watch()
     },
@@ -94,18 +96,17 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     onResponseStart: (c, status, parsed) => {
       const headers = parsed as Headers
       if (status < 200) {
-        if (status < 100) c.abort(new SidecarError('bad_reply', `${status} is no status of HTTP`))
-        else if (++interim > mostInterim) c.abort(new SidecarError('bad_reply', `more than ${mostInterim} interim answers`))
+        const problem = problemOf(status, ++interim)
+        if (problem !== undefined) c.abort(problem)
         else if (status !== 101) call.inform(status, headers)
         return
       }
       headed = true
       stopWatch?.()
       facts.headMs = clock.now()
+      facts.oursMs = facts.headMs
       if (facts.sentMs === 0) facts.sentMs = facts.headMs
-      const bare = call.method === 'HEAD' || status === 204 || status === 304
-      const framed =
-        bare || connection.capacity > 1 || headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+      const framed = connection.capacity > 1 || isFramed(call, status, headers)
       give({ status, headers, framed, complete: body.complete, flow: body.flow, drop })
     },
     onResponseData: (c, bytes) => {
@@ -113,6 +114,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     },
     onResponseEnd: (_c, trailers) => {
       if (over) return
+      facts.endedMs = clock.now()
       leave()
       body.end(trailers as IncomingHttpHeaders as Headers)
     },
@@ -134,11 +136,24 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
   if (life.cancelled !== undefined) return giveBack(connection)
   connection.uses++
   connection.expectHead()
-  const outgoing = sent(call.body)
   const headers = outgoing.length === undefined ? call.headers : [...call.headers, 'content-length', String(outgoing.length)]
   connection.client.dispatch({ method: call.method as 'POST', path, headers: headers as string[], body: outgoing.body }, handler)
   // Others are written in one go, though perhaps only in the next turn; over HTTP/2 they may have to wait for their turn.
   if (!over && !headed && (outgoing.body instanceof Readable || connection.capacity > 1)) stopWatch = watch()
 }
 
+/** What makes an interim answer one that cannot be passed on; `count` includes it. */
+function problemOf(status: number, count: number): SidecarError | undefined {
+  if (status < 100) return new SidecarError('bad_reply', `${status} is no status of HTTP`)
+  return count > mostInterim ? new SidecarError('bad_reply', `more than ${mostInterim} interim answers`) : undefined
+}
+
 const nowhere: Sink = { data: () => true, end: () => {}, fail: () => {} }
+
+/** Over HTTP/1, only these say where the body ends. */
+const isFramed = ({ method }: Call, status: number, headers: Headers): boolean =>
+  method === 'HEAD' ||
+  status === 204 ||
+  status === 304 ||
+  headers['content-length'] !== undefined ||
+  headers['transfer-encoding'] !== undefined

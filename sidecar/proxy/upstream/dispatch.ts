@@ -1,4 +1,4 @@
-import type { Handler, Reply } from '../call.ts'
+import { handOver, type Handler, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { attempt } from './attempt.ts'
@@ -22,16 +22,29 @@ export function dispatch(options: DispatchOptions): Handler {
       if (base.path === '' && looksLikeHost(call.path)) {
         return refuse(new SidecarError('bad_request', 'the path begins with two slashes, which would read as the name of another server'))
       }
-      call.facts.upstream = name
-      if (!call.fresh) call.facts.attempts++
-      call.facts.sentMs = 0
+      const { facts } = call
+      const beganMs = clock.now()
+      facts.upstream = name
+      if (!call.fresh) facts.attempts++
+      facts.sentMs = 0
+      facts.queuedMs = beganMs
+      handOver(facts, beganMs)
+      const given = (reply: Reply): void => {
+        facts.tried.push({ upstream: name, outcome: reply.status, ms: facts.headMs - beganMs })
+        give(reply)
+      }
+      const refused = (err: SidecarError): void => {
+        facts.oursMs = clock.now()
+        facts.tried.push({ upstream: name, outcome: err.kind, ms: facts.oursMs - beganMs })
+        refuse(err)
+      }
       pool.take(
         call.life,
         call.fresh,
         (connection) => {
-          attempt({ call, path: pathOf(base, call.path ?? ''), connection, clock, writeMs, give, refuse, giveBack })
+          attempt({ call, path: pathOf(base, call.path ?? ''), connection, clock, writeMs, give: given, refuse: refused, giveBack })
         },
-        refuse,
+        refused,
       )
     })
 }

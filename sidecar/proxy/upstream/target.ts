@@ -20,6 +20,8 @@ export interface OpenTarget extends Target {
   readonly pool: Pool
   /** For what must not become HTTP/2. */
   readonly plainConnector: Connector
+  /** What no log may hold. */
+  readonly secrets: () => readonly string[]
   readonly close: () => void
 }
 
@@ -77,6 +79,7 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     accounts: accountsOf(keys, health),
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
     dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
+    secrets: () => keys.flatMap(({ key }) => secretsOf(key)),
     close: () => {
       connections.close()
       trust.close()
@@ -89,6 +92,15 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
 function accountsOf(keys: TargetOptions['keys'], health: StandingOptions): Target['accounts'] {
   const shared = standing.host(health)
   return keys.map(({ name, key }) => ({ credential: name, key, standing: standing.account(shared, health) }))
+}
+
+function secretsOf(key: Credential | undefined): readonly string[] {
+  try {
+    return key === undefined ? [] : [key.current()]
+  } catch {
+    // There is none at the moment.
+    return []
+  }
 }
 
 function schemeOf(auth: Upstream['auth']): Scheme {

@@ -1,11 +1,11 @@
 import { strict as assert } from 'node:assert'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import { readmeFile, withReferences } from '../../sidecar/config/reference.ts'
+import { readmeFile, withTables } from '../sidecar/readme.ts'
 
 test('the tables of the README are those of the code; if not: npm run docs', async () => {
   const readme = await readFile(readmeFile, 'utf8')
-  assert.equal(readme, withReferences(readme))
+  assert.equal(readme, withTables(readme))
 })
 
 test('the table of settings has the small, the deep and the named ones', async () => {
@@ -21,5 +21,5 @@ test('the table of settings has the small, the deep and the named ones', async (
 })
 
 test('a README without its place for a table is no README to write into', () => {
-  assert.throws(() => withReferences('# Nothing'), /the README has no place for its settings/)
+  assert.throws(() => withTables('# Nothing'), /the README has no place for its metrics/)
 })

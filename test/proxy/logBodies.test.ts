@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { answers, chat, provider } from '../fixtures/provider.ts'
+import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
+
+const clientKey = 'plain-word-of-the-client'
+const upstreamKey = 'plain-word-of-the-upstream'
+const post = async (sidecar: Sidecar, content: string, stream = false): Promise<string> => {
+  const reply = await fetch(`${sidecar.url}/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${clientKey}` },
+    body: JSON.stringify({ model: 'm', stream, messages: [{ role: 'user', content }] }),
+  })
+  return reply.text()
+}
+
+test('bodies are in no log unless somebody asks for them', async (t) => {
+  const upstream = await provider(t, chat('words of the model'))
+  const sidecar = await startSidecar(t, upstream.url)
+  await post(sidecar, 'words of the prompt')
+  const line = await sidecar.callLine(0)
+  assert.deepEqual(['request_body' in line, 'reply_body' in line], [false, false])
+  assert.equal(sidecar.log().includes('words of'), false)
+})
+
+test('with log.bodies their beginnings are in the line of the call, up to the size, without any key', async (t) => {
+  const secrets = ['sk-abcdef1234567890', 'AKIAIOSFODNN7EXAMPLE', 'hunter2hunter2', clientKey, upstreamKey]
+  const said = `my keys are ${secrets.join(' and ')} and "password": "hunter2hunter2"`.replace(' hunter2hunter2 ', ' none ')
+  const upstream = await provider(t, [
+    chat(said),
+    chat(said),
+    answers(401, { error: { message: `bad key: ${upstreamKey}` } }),
+    chat('x'.repeat(9_000)),
+  ])
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '2KiB' }, credentials: { fake: { value: upstreamKey } } })
+  assert.ok((await post(sidecar, said)).includes('sk-abcdef1234567890'), 'only the log is without them')
+  await post(sidecar, said, true)
+  await post(sidecar, said)
+  await post(sidecar, 'y'.repeat(9_000))
+  for (const n of [0, 1, 2]) {
+    const line = await sidecar.callLine(n)
+    assert.match(String(line['request_body']), /"role":"user","content":"my keys are \[redacted\]/)
+    assert.match(String(line['reply_body']), n === 2 ? /bad key: \[redacted\]/ : /\[redacted\]|my/)
+  }
+  const long = await sidecar.callLine(3)
+  for (const name of ['request_body', 'reply_body']) assert.ok(String(long[name]).length <= 2_048 && String(long[name]).length > 2_000)
+  for (const secret of secrets) assert.equal(sidecar.log().includes(secret), false, secret)
+})
