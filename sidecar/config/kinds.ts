@@ -79,10 +79,6 @@ export function count({ least = 1, most = 1_000_000 }: { readonly least?: number
   return v.pipe(v.number(expected), v.integer(expected), v.minValue(least, expected), v.maxValue(most, expected))
 }
 
-/** A part of a whole. */
-const aShare = 'must be a number from 0 to 1, without quotes'
-export const share = v.pipe(v.number(aShare), v.minValue(0, aShare), v.maxValue(1, aShare))
-
 export const flag = v.boolean('must be true or false')
 
 export const filePath = v.pipe(v.string('must be the path of a file'), v.nonEmpty('must be the path of a file'))

@@ -68,6 +68,7 @@ export const actions: Readonly<Record<KindName, string>> = {
   proxy_overloaded: 'Repeat after `retry-after`. If it happens often, raise `limits.inFlight` or `limits.memory`, or run more pods.',
   draining: "Repeat: another pod will answer. If long calls are cut, raise `drain.grace` and the pod's `terminationGracePeriodSeconds`.",
   no_credential: 'Mount the key where `credentials` says, or set its variable; the log says what is wrong with it.',
+  no_upstream: 'Look at the states in the answer: each says what is wrong with its upstream, and when it will be tried again.',
   pool_timeout: 'Raise `connections` of the upstream, or send fewer calls at a time.',
   dns_failed: "Check the host in the upstream's `url`, and the pod's DNS; `addresses` or `network.hostAliases` go around it.",
   connect_failed: "Check host and port in the upstream's `url`, network policies, and whether a proxy is needed (`network.httpsProxy`).",

@@ -74,13 +74,13 @@ test('the total of streams holds when it is the shorter one', async () => {
 
 test('the timeout a client names shortens its call, and lengthens none', async () => {
   assert.equal(await waits({ timeoutMs: 30_000 }), 30_000)
-  assert.equal(await waits({ readTimeoutMs: 20_000 }), 20_000)
-  assert.equal(await waits({ timeoutMs: 30_000, readTimeoutMs: 20_000 }), 20_000)
+  assert.equal(await waits({ readTimeoutMs: 20_000, retries: 0, upstream: '', model: '' }), 20_000)
+  assert.equal(await waits({ timeoutMs: 30_000, readTimeoutMs: 20_000, retries: 0, upstream: '', model: '' }), 20_000)
   assert.equal(await waits({ timeoutMs: 1_000_000 }), 600_000)
 })
 
 test('the timeout a client names does not cut a stream that flows', async () => {
-  assert.equal(await waits({ stream: true, timeoutMs: 30_000, readTimeoutMs: 20_000 }), 3_600_000)
+  assert.equal(await waits({ stream: true, timeoutMs: 30_000, readTimeoutMs: 20_000, retries: 0, upstream: '', model: '' }), 3_600_000)
 })
 
 test('a call that is over leaves no alarm', async () => {
