@@ -1,0 +1,151 @@
+import type { Effect } from '../llm/outcome.ts'
+import { accrual } from './health/accrual.ts'
+import { checks } from './health/checks.ts'
+import { limitation } from './health/limitation.ts'
+import { healthDefaults, type HealthNumbers } from './health/numbers.ts'
+
+export type HealthState = 'healthy' | 'slow_start' | 'limited' | 'probation' | 'ejected' | 'down' | 'exhausted' | 'auth_failed'
+
+/** Given at admission, and shown again with the outcome: whether it was the call on probation, and whether anything has changed since. */
+export type Pass = number
+
+export interface News {
+  /** How long the upstream asks us to wait. */
+  readonly hintMs?: number | undefined
+  /** Asked only when it has come to that: whether the others could do without this one. */
+  readonly mayEject?: (() => boolean) | undefined
+}
+
+/** What is known of one upstream with one key and one model. Times are compared when somebody asks; nothing here rings. */
+export interface Health {
+  readonly state: (now: number) => HealthState
+  readonly usable: (now: number) => boolean
+  /** When it will be tried again; undefined where it is usable, or nobody knows. */
+  readonly until: (now: number) => number | undefined
+  /** How much of its share it may have: less than 1 in a slow start. */
+  readonly ease: (now: number) => number
+  /** Begins an attempt, even one at an upstream that is not usable; on probation it takes the one place. */
+  readonly admit: (now: number) => Pass
+  /** Ends an attempt of which nothing was learnt. */
+  readonly release: (pass: Pass) => void
+  readonly note: (pass: Pass, effect: Effect, now: number, news?: News) => void
+  /** An active check. One that goes well clears no ejection: that the upstream answers says nothing of its models. */
+  readonly checked: (well: boolean) => void
+  readonly credentialChanged: () => void
+  readonly reset: () => void
+}
+
+type Held = 'ejected' | 'exhausted' | 'auth_failed'
+
+export function health(random: () => number, numbers: Partial<HealthNumbers> = {}): Health {
+  const set = { ...healthDefaults, ...numbers }
+  const limit = limitation(set, random)
+  const counts = accrual(set)
+  const active = checks(set)
+  /** Why it is out, until a call on probation goes well. */
+  let held: Held | undefined
+  let heldUntil = 0
+  let ejections = 0
+  let exhaustions = 0
+  let backAt = -Infinity
+  /** Rises by two whenever what was known before counts no more. The pass of the call on probation is the odd number behind it. */
+  let era = 0
+  let probing = false
+  let probeAt = 0
+
+  const placeTaken = (now: number): boolean => probing && now - probeAt < set.longestProbeMs
+
+  const changed = (to: Held | undefined): void => {
+    held = to
+    probing = false
+    era += 2
+    counts.clear()
+  }
+
+  const takeOut = (why: Held, ms: number, now: number): void => {
+    changed(why)
+    heldUntil = now + ms
+  }
+
+  const eject = (now: number): void => {
+    const forgotten = held === undefined ? Math.floor((now - backAt) / set.forgetMs) : 0
+    ejections = Math.max(0, ejections - forgotten) + 1
+    // Sidecars that took it out together do not come back together.
+    const ms = set.ejectionMs * 2 ** Math.min(ejections - 1, 30) * (0.8 + 0.4 * random())
+    takeOut('ejected', Math.min(set.longestEjectionMs, ms), now)
+  }
+
+  const recover = (now: number): void => {
+    changed(undefined)
+    exhaustions = 0
+    backAt = now
+  }
+
+  const counted = (effect: 'good' | 'soft' | 'hard', now: number, mayEject: News['mayEject']): void => {
+    if (effect === 'good') {
+      limit.answered()
+      counts.good(now)
+    } else if (counts.bad(effect === 'hard', now) && (mayEject?.() ?? true)) eject(now)
+  }
+
+  const note: Health['note'] = (pass, effect, now, { hintMs, mayEject } = {}) => {
+    const probe = era + 1
+    if (pass === probe) probing = false
+    if (effect === 'limited') return limit.reached(hintMs, now)
+    if (effect === 'brief' || (effect === 'soft' && hintMs !== undefined)) limit.brief(hintMs, now)
+    // What began before it was taken out, or with another key, says nothing about it now.
+    if (effect === 'brief' || effect === 'none' || pass < era) return
+    if (effect === 'auth') takeOut('auth_failed', set.authMs, now)
+    else if (effect === 'exhausted') {
+      takeOut('exhausted', Math.min(set.longestExhaustedMs, set.exhaustedMs * 2 ** Math.min(exhaustions++, 30)), now)
+    } else if (held === undefined) counted(effect, now, mayEject)
+    else if (effect === 'good') recover(now)
+    // A call that was let through while all were out proves recovery, but that it fails is no news.
+    else if (pass === probe) eject(now)
+  }
+
+  return {
+    state: (now) => {
+      if (active.down()) return 'down'
+      const out = held !== undefined && now < heldUntil
+      if (out && held !== undefined && held !== 'ejected') return held
+      if (limit.until(now) !== 0) return 'limited'
+      if (held !== undefined) return out ? 'ejected' : 'probation'
+      return now - Math.max(backAt, limit.endedAt()) < set.slowStartMs ? 'slow_start' : 'healthy'
+    },
+    usable: (now) => !active.down() && limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !placeTaken(now))),
+    until: (now) => {
+      const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
+      return until > now && !active.down() ? until : undefined
+    },
+    ease: (now) => {
+      limit.until(now)
+      const since = now - Math.max(backAt, limit.endedAt())
+      return since >= set.slowStartMs ? 1 : Math.max(set.leastEase, since / set.slowStartMs)
+    },
+    admit: (now) => {
+      if (held === undefined || now < heldUntil || placeTaken(now)) return era
+      probing = true
+      probeAt = now
+      return era + 1
+    },
+    release: (pass) => {
+      if (pass === era + 1) probing = false
+    },
+    note,
+    checked: active.checked,
+    credentialChanged: () => {
+      exhaustions = 0
+      if (held === 'exhausted' || held === 'auth_failed') changed(undefined)
+      // What calls with the old key have still to say is about the old key.
+      else era += probing ? 0 : 2
+    },
+    reset: () => {
+      changed(undefined)
+      ejections = exhaustions = 0
+      backAt = -Infinity
+      limit.reset()
+      active.reset()
+    },
+  }
+}
