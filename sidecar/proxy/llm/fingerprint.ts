@@ -2,7 +2,8 @@
 export function fingerprint(bytes: Uint8Array | string, seed = 0x811c9dc5): number {
   let hash = seed
   if (typeof bytes === 'string') for (let at = 0; at < bytes.length; at++) hash = Math.imul(hash ^ bytes.charCodeAt(at), 0x01000193)
-  else for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193)
+  // By index: an iterator would take ten times as long.
+  else for (let at = 0; at < bytes.length; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193)
   return mixed(hash)
 }
 
