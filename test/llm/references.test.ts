@@ -48,6 +48,7 @@ test('a body refers to what it names, wherever it stands', () => {
 test('a body that only talks of such things refers to none', () => {
   assert.deepEqual(inBody({ messages: [{ content: '"file_id": "file-1" and "previous_response_id":"resp_1"' }] }), [])
   assert.deepEqual(inBody({ tools: [{ function: { parameters: { properties: { file_id: { type: 'string' } } } } }] }), [])
+  assert.deepEqual(inBody({ tools: [{ function: { parameters: { required: ['file_id', 'page'] } } }] }), [])
   assert.deepEqual(inBody({ previous_response_id: null, conversation: '' }), [])
 })
 

@@ -81,6 +81,19 @@ test('one that its tier cannot do without is not ejected, until it can', () => {
   assert.equal(one.state(0), 'ejected')
 })
 
+test('one that is spared serves those who come first, and is not asked a second time, until it answers', () => {
+  const one = plain()
+  for (let n = 0; n < 4; n++) one.note(one.admit(0), 'hard', 0, { mayEject: () => false })
+  assert.equal(one.sound(0), true)
+  one.note(one.admit(0), 'hard', 0, { mayEject: () => false })
+  assert.equal(one.usable(0), true)
+  assert.equal(one.sound(0), false)
+  one.note(one.admit(0), 'good', 0)
+  assert.equal(one.sound(0), true)
+  assert.equal(ejected().sound(0), false)
+  assert.equal(ejected().sound(10_000), true)
+})
+
 test('after its ejection one real call at a time may try it', () => {
   const one = ejected()
   assert.equal(one.state(10_000), 'probation')
@@ -249,6 +262,14 @@ test('a refused key is tried again after a minute, or at once when it has change
   assert.equal(one.state(1), 'healthy')
   one.note(old, 'auth', 2)
   assert.equal(one.state(2), 'healthy', 'the old key is still being refused')
+})
+
+test('a key that changes before its refusal is heard of is not held against the new one', () => {
+  const one = plain()
+  const old = one.admit(0)
+  one.credentialChanged()
+  one.note(old, 'auth', 1)
+  assert.equal(one.state(1), 'healthy')
 })
 
 test('a new key brings no ejected upstream back', () => {

@@ -3,6 +3,8 @@ import { accrual } from './health/accrual.ts'
 import { checks } from './health/checks.ts'
 import { limitation } from './health/limitation.ts'
 import { healthDefaults, type HealthNumbers } from './health/numbers.ts'
+import { probation } from './health/probation.ts'
+import { terms } from './health/terms.ts'
 
 export type HealthState = 'healthy' | 'slow_start' | 'limited' | 'probation' | 'ejected' | 'down' | 'exhausted' | 'auth_failed'
 
@@ -20,6 +22,11 @@ export interface News {
 export interface Health {
   readonly state: (now: number) => HealthState
   readonly usable: (now: number) => boolean
+  /**
+   * Usable, and not only because its tier cannot do without it. A call that has failed once goes on to such a one alone: in an outage of all,
+   * every further attempt would be in vain.
+   */
+  readonly sound: (now: number) => boolean
   /** When it will be tried again; undefined where it is usable, or nobody knows. */
   readonly until: (now: number) => number | undefined
   /** How much of its share it may have: less than 1 in a slow start. */
@@ -42,22 +49,21 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
   const limit = limitation(set, random)
   const counts = accrual(set)
   const active = checks(set)
+  const term = terms(set, random)
+  const place = probation(set.longestProbeMs)
   /** Why it is out, until a call on probation goes well. */
   let held: Held | undefined
+  /** It would be out, if its tier could do without it. */
+  let spared = false
   let heldUntil = 0
-  let ejections = 0
-  let exhaustions = 0
   let backAt = -Infinity
   /** Rises by two whenever what was known before counts no more. The pass of the call on probation is the odd number behind it. */
   let era = 0
-  let probing = false
-  let probeAt = 0
-
-  const placeTaken = (now: number): boolean => probing && now - probeAt < set.longestProbeMs
 
   const changed = (to: Held | undefined): void => {
     held = to
-    probing = false
+    spared = false
+    place.leave()
     era += 2
     counts.clear()
   }
@@ -68,41 +74,44 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
   }
 
   const eject = (now: number): void => {
-    const forgotten = held === undefined ? Math.floor((now - backAt) / set.forgetMs) : 0
-    ejections = Math.max(0, ejections - forgotten) + 1
-    // Sidecars that took it out together do not come back together.
-    const ms = set.ejectionMs * 2 ** Math.min(ejections - 1, 30) * (0.8 + 0.4 * random())
-    takeOut('ejected', Math.min(set.longestEjectionMs, ms), now)
+    takeOut('ejected', term.ejection(held === undefined ? now - backAt : 0), now)
   }
 
   const recover = (now: number): void => {
     changed(undefined)
-    exhaustions = 0
+    term.paid()
+    limit.answered()
     backAt = now
   }
 
   const counted = (effect: 'good' | 'soft' | 'hard', now: number, mayEject: News['mayEject']): void => {
     if (effect === 'good') {
+      spared = false
       limit.answered()
       counts.good(now)
-    } else if (counts.bad(effect === 'hard', now) && (mayEject?.() ?? true)) eject(now)
+    } else if (counts.bad(effect === 'hard', now)) {
+      spared = true
+      if (mayEject?.() ?? true) eject(now)
+    }
   }
 
   const note: Health['note'] = (pass, effect, now, { hintMs, mayEject } = {}) => {
     const probe = era + 1
-    if (pass === probe) probing = false
+    if (pass === probe) place.leave()
     if (effect === 'limited') return limit.reached(hintMs, now)
     if (effect === 'brief' || (effect === 'soft' && hintMs !== undefined)) limit.brief(hintMs, now)
     // What began before it was taken out, or with another key, says nothing about it now.
     if (effect === 'brief' || effect === 'none' || pass < era) return
     if (effect === 'auth') takeOut('auth_failed', set.authMs, now)
-    else if (effect === 'exhausted') {
-      takeOut('exhausted', Math.min(set.longestExhaustedMs, set.exhaustedMs * 2 ** Math.min(exhaustions++, 30)), now)
-    } else if (held === undefined) counted(effect, now, mayEject)
+    else if (effect === 'exhausted') takeOut('exhausted', term.exhaustion(), now)
+    else if (held === undefined) counted(effect, now, mayEject)
     else if (effect === 'good') recover(now)
     // A call that was let through while all were out proves recovery, but that it fails is no news.
     else if (pass === probe) eject(now)
   }
+
+  const usable = (now: number): boolean =>
+    !active.down() && limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !place.taken(now)))
 
   return {
     state: (now) => {
@@ -113,7 +122,8 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       if (held !== undefined) return out ? 'ejected' : 'probation'
       return now - Math.max(backAt, limit.endedAt()) < set.slowStartMs ? 'slow_start' : 'healthy'
     },
-    usable: (now) => !active.down() && limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !placeTaken(now))),
+    usable,
+    sound: (now) => !spared && usable(now),
     until: (now) => {
       const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
       return until > now && !active.down() ? until : undefined
@@ -124,25 +134,24 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       return since >= set.slowStartMs ? 1 : Math.max(set.leastEase, since / set.slowStartMs)
     },
     admit: (now) => {
-      if (held === undefined || now < heldUntil || placeTaken(now)) return era
-      probing = true
-      probeAt = now
+      if (held === undefined || now < heldUntil || place.taken(now)) return era
+      place.take(now)
       return era + 1
     },
     release: (pass) => {
-      if (pass === era + 1) probing = false
+      if (pass === era + 1) place.leave()
     },
     note,
     checked: active.checked,
     credentialChanged: () => {
-      exhaustions = 0
+      term.paid()
       if (held === 'exhausted' || held === 'auth_failed') changed(undefined)
       // What calls with the old key have still to say is about the old key.
-      else era += probing ? 0 : 2
+      else if (held === undefined) era += 2
     },
     reset: () => {
       changed(undefined)
-      ejections = exhaustions = 0
+      term.reset()
       backAt = -Infinity
       limit.reset()
       active.reset()
