@@ -1,0 +1,47 @@
+import type { Health, HealthState } from '../health.ts'
+
+type Asked = Pick<Health, 'state' | 'usable' | 'until'>
+
+/**
+ * Whether `one` may be ejected from its tier: where a lower tier can take over, always; else never the last that is usable, and no more than
+ * half of the tier. A bad upstream is better than none, and when many fail at once it is rarely their fault.
+ */
+export function mayEject(one: Asked, tier: readonly Asked[], lowerUsable: boolean, now: number): boolean {
+  if (lowerUsable) return true
+  let ejected = 1
+  let othersUsable = false
+  for (const other of tier) {
+    if (other === one) continue
+    const state = other.state(now)
+    if (state === 'ejected' || state === 'probation') ejected++
+    else othersUsable ||= other.usable(now)
+  }
+  return othersUsable && ejected * 2 <= tier.length
+}
+
+/** From the best to the worst. A limit goes by within seconds and an ejection is a guess; an account without money is none. */
+const order: readonly HealthState[] = ['healthy', 'slow_start', 'limited', 'probation', 'ejected', 'down', 'exhausted', 'auth_failed']
+
+/** Where a call goes when nothing is usable: to the least bad, soonest to be tried again; nowhere where every key was refused. */
+export function leastBad<Item extends Asked>(all: readonly Item[], now: number): Item | undefined {
+  let best: Item | undefined
+  let least = Infinity
+  let soonest = Infinity
+  for (const one of all) {
+    const badness = order.indexOf(one.state(now))
+    if (badness === order.length - 1) continue
+    const until = one.until(now) ?? now
+    if (badness > least || (badness === least && until >= soonest)) continue
+    best = one
+    least = badness
+    soonest = until
+  }
+  return best
+}
+
+/** What is said of an upstream of which several things are known: the worst of them. */
+export function worstOf(states: Iterable<HealthState>): HealthState {
+  let worst: HealthState = 'healthy'
+  for (const state of states) if (order.indexOf(state) > order.indexOf(worst)) worst = state
+  return worst
+}
