@@ -42,7 +42,7 @@ function byHand(): Clock & { pass: (ms: number) => void } {
 async function waits(how: { stream?: boolean; timeoutMs?: number; readTimeoutMs?: number; total?: number; streamTotal?: number }) {
   const clock = byHand()
   const { stream = false, timeoutMs = 0, readTimeoutMs = 0, total = 600_000, streamTotal = 3_600_000 } = how
-  const wishes = { contentType: '', key: undefined, timeoutMs, readTimeoutMs }
+  const wishes = { contentType: '', key: undefined, timeoutMs, readTimeoutMs, retries: 0, upstream: '', model: '' }
   const call = aCall({ wishes, life: newLife(), facts: { beganMs: 0 } })
   const layer = deadline({ clock, totalMs: total, streamTotalMs: streamTotal })
   // That the call is a stream is read out of its body, below this layer.
@@ -74,13 +74,13 @@ test('the total of streams holds when it is the shorter one', async () => {
 
 test('the timeout a client names shortens its call, and lengthens none', async () => {
   assert.equal(await waits({ timeoutMs: 30_000 }), 30_000)
-  assert.equal(await waits({ readTimeoutMs: 20_000, retries: 0, upstream: '', model: '' }), 20_000)
-  assert.equal(await waits({ timeoutMs: 30_000, readTimeoutMs: 20_000, retries: 0, upstream: '', model: '' }), 20_000)
+  assert.equal(await waits({ readTimeoutMs: 20_000 }), 20_000)
+  assert.equal(await waits({ timeoutMs: 30_000, readTimeoutMs: 20_000 }), 20_000)
   assert.equal(await waits({ timeoutMs: 1_000_000 }), 600_000)
 })
 
 test('the timeout a client names does not cut a stream that flows', async () => {
-  assert.equal(await waits({ stream: true, timeoutMs: 30_000, readTimeoutMs: 20_000, retries: 0, upstream: '', model: '' }), 3_600_000)
+  assert.equal(await waits({ stream: true, timeoutMs: 30_000, readTimeoutMs: 20_000 }), 3_600_000)
 })
 
 test('a call that is over leaves no alarm', async () => {

@@ -127,7 +127,9 @@ test('the wait for the first event begins when the request is wholly sent', asyn
 test("a client's own patience shortens the waits", async () => {
   const upstream = aReply(200, eventStream)
   const { run, clock } = stage(script(upstream), { heartbeatMs: 0 })
-  const pending = run(streaming({ wishes: { contentType: '', key: undefined, timeoutMs: 0, readTimeoutMs: 2_000, retries: 0, upstream: '', model: '' } }))
+  const pending = run(
+    streaming({ wishes: { contentType: '', key: undefined, timeoutMs: 0, readTimeoutMs: 2_000, retries: 0, upstream: '', model: '' } }),
+  )
   pending.catch(() => {})
   await setImmediate()
   clock.pass(2_100)

@@ -15,6 +15,7 @@ const open = (): Metrics =>
     webSockets: () => 6,
     droppedLines: () => 7,
     urlOf: () => new URL('https://api.openai.com/v1'),
+    upstreamStates: () => [],
     config: () => ({ hash: 'abc', loadedMs: 8_000, reloads: { applied: 2, unchanged: 0, refused: 1 } }),
   })
 

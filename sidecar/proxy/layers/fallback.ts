@@ -1,9 +1,9 @@
 import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import { asSidecarError } from '../errors.ts'
-import { outcomes } from '../llm/outcome.ts'
-import type { Operation } from '../llm/operation.ts'
+import { generates } from '../llm/operation.ts'
+import { outcomes, type Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
-import type { Fallback, Route, Trigger } from '../upstream/route.ts'
+import type { Fallback, Route } from '../upstream/route.ts'
 
 export interface FallbackOptions {
   readonly routeOf: (model: string) => Route | undefined
@@ -19,12 +19,11 @@ export function fallback({ routeOf }: FallbackOptions): Layer {
 }
 
 /** Vectors of two models cannot be compared, and what is not chat names its model elsewhere or nowhere. */
-const changeable: ReadonlySet<Operation> = new Set(['chat', 'completions', 'responses', 'messages'])
-const canChange = ({ facts, body }: Call): boolean => changeable.has(facts.operation) && body !== undefined && !isUpload(body)
+const canChange = ({ facts, body }: Call): boolean => generates(facts.operation) && body !== undefined && !isUpload(body)
 
 async function overModels(call: Call, plan: Plan, next: Handler, routeOf: FallbackOptions['routeOf']): Promise<Reply> {
   const chain = plan.route.fallbacks
-  for (let at = 0; ; ) {
+  for (let at = 0; ;) {
     let reply: Reply | undefined
     let failure: unknown
     try {
@@ -32,8 +31,9 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
     } catch (err) {
       failure = err
     }
-    const { trigger } = outcomes[plan.outcome]
-    const step = trigger === undefined || call.life.cancelled !== undefined ? -1 : nextIn(chain, at, trigger, { plan, attempts: call.facts.attempts })
+    const { triggers } = outcomes[plan.outcome]
+    const isOver = triggers.length === 0 || call.life.cancelled !== undefined
+    const step = isOver ? -1 : nextIn(chain, at, triggers, { plan, attempts: call.facts.attempts })
     const model = chain[step]?.model
     const route = model === undefined ? undefined : routeOf(model)
     if (model === undefined || route === undefined) {
@@ -41,17 +41,23 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
       return reply
     }
     reply?.drop()
+    call.facts.unrepeated = undefined
     at = step + 1
     plan.model = model
     plan.route = route
     plan.tried.length = 0
-    plan.again = undefined
+    plan.repeat = undefined
     plan.panic = false
   }
 }
 
 /** The attempts are counted over all models: a chain must not make many calls of one. */
-function nextIn(chain: readonly Fallback[], from: number, trigger: Trigger, { plan, attempts }: { plan: Plan; attempts: number }): number {
+function nextIn(
+  chain: readonly Fallback[],
+  from: number,
+  triggers: readonly Trigger[],
+  { plan, attempts }: { plan: Plan; attempts: number },
+): number {
   if (attempts >= plan.mostAttempts) return -1
-  return chain.findIndex(({ model, on }, at) => at >= from && model !== plan.model && on.includes(trigger))
+  return chain.findIndex(({ model, on }, at) => at >= from && model !== plan.model && triggers.some((trigger) => on.includes(trigger)))
 }

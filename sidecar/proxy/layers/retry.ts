@@ -1,11 +1,12 @@
 import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
-import { SidecarError } from '../errors.ts'
-import { offCancel, onCancel } from '../life.ts'
+import type { SidecarError } from '../errors.ts'
+import { offCancel, onCancel, onOver } from '../life.ts'
 import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
-import type { Refusal } from '../upstream/budget.ts'
-import { choice } from '../upstream/choice.ts'
+import { isChoice } from '../upstream/choice.ts'
+import { settle } from '../upstream/settle.ts'
+import { conditionOf } from './choose.ts'
 import { boundOf, type Bounds } from './deadline.ts'
 
 export interface RetryOptions extends Bounds {
@@ -21,7 +22,15 @@ export interface RetryOptions extends Bounds {
 }
 
 /** Why a call that failed was not tried again. */
-export type Unrepeated = 'attempts' | 'budget_concurrency' | 'budget_rate' | 'budget_tokens' | 'not_kept' | 'deadline' | 'no_upstream' | 'forbidden'
+export type Unrepeated =
+  | 'attempts'
+  | 'budget_concurrency'
+  | 'budget_rate'
+  | 'budget_tokens'
+  | 'not_kept'
+  | 'deadline'
+  | 'no_upstream'
+  | 'forbidden'
 
 interface Again {
   readonly waitMs: number
@@ -38,71 +47,100 @@ const leastLeftMs = 2_000
 export function retry(options: RetryOptions): Layer {
   return (next) => (call) => {
     const { plan } = call
-    return plan === undefined ? next(call) : attempts(call, plan, next, options)
+    if (plan === undefined) return next(call)
+    begin(call, plan, options)
+    return attempts(call, plan, next, options)
   }
 }
 
-async function attempts(call: Call, plan: Plan, next: Handler, options: RetryOptions): Promise<Reply> {
+/** A call counts for its budget, and an attempt as under way, until the client has the last byte of it. A fallback goes on with the same plan. */
+function begin({ life, facts }: Call, plan: Plan, { clock }: RetryOptions): void {
+  if (plan.begun) return
+  plan.begun = true
   const { budget } = plan.route
-  let settle: (() => void) | undefined
-  try {
-    for (;;) {
-      let reply: Reply | undefined
-      let failure: unknown
-      try {
-        reply = await next(call)
-      } catch (err) {
-        failure = err
-      }
-      settle?.()
-      settle = undefined
-      const step = nextStep(call, plan, options)
-      if (typeof step === 'string') {
-        if (step !== 'done') {
-          call.facts.unrepeated = step
-          options.refused(step)
-        }
-        if (reply === undefined) throw failure
-        return reply
-      }
-      reply?.drop()
-      if (step.waitMs > 0) await pause(call, step.waitMs, options.clock)
-      plan.again = step.same ? plan.tried.at(-1) : undefined
-      settle = budget.began()
+  budget.began(plan.tokens, clock.now())
+  onOver(life, (failure) => {
+    budget.release(plan.price)
+    budget.ended()
+    if (plan.visit === undefined) return
+    // An answer that began well can still break off, and only now is that known.
+    const kind = failure?.kind ?? facts.error
+    const ill = kind === undefined ? undefined : conditionOf(kind)
+    plan.outcome = kind === undefined ? 'good' : ill === 'failed' ? 'committed' : 'client_abort'
+    settle(plan, { what: kind ?? '', condition: kind === undefined ? 'good' : ill }, { clock, beganMs: facts.headMs })
+  })
+}
+
+async function attempts(call: Call, plan: Plan, next: Handler, options: RetryOptions): Promise<Reply> {
+  for (;;) {
+    let reply: Reply | undefined
+    let failure: unknown
+    try {
+      reply = await next(call)
+    } catch (err) {
+      failure = err
     }
-  } finally {
-    settle?.()
+    if (plan.outcome === 'good' && reply !== undefined) return reply
+    plan.route.budget.release(plan.price)
+    plan.price = 0
+    const step = nextStep(call, plan, options)
+    if (typeof step === 'string') {
+      if (step !== 'done') {
+        call.facts.unrepeated = step
+        options.refused(step)
+      }
+      if (reply === undefined) throw failure
+      // The client's own repeats would come on top of ours.
+      if (call.facts.attempts > 1 && reply.status >= 400) reply.headers['x-should-retry'] ??= 'false'
+      return reply
+    }
+    reply?.drop()
+    if (step.waitMs > 0) await pause(call, step.waitMs, options.clock)
+    plan.repeat = step.same ? plan.tried.at(-1) : undefined
   }
 }
 
 function nextStep(call: Call, plan: Plan, options: RetryOptions): Again | Unrepeated | 'done' {
-  const row = outcomes[plan.outcome]
-  if (row.other === undefined && row.same === undefined) return 'done'
-  if (call.life.cancelled !== undefined) return 'done'
+  const { again, outcome } = plan
+  if (again === 'none' || again === 'fresh' || plan.mostAttempts < 2 || call.life.cancelled !== undefined) return 'done'
+  const now = options.clock.now()
+  const other = !plan.panic && isChoice(plan, now)
+  if (!other && plan.route.alone && again === 'other') return 'done'
   if (call.facts.attempts >= plan.mostAttempts) return 'attempts'
   if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
-  const now = options.clock.now()
   const leftMs = call.facts.beganMs + boundOf(call, options) - now
   if (leftMs < leastLeftMs) return 'deadline'
-  if (row.other !== undefined && choice(plan, now) !== undefined) {
-    // It adds no work to the one that failed, and the other is well.
-    const refusal = row.definitive ? undefined : plan.route.budget.refusal(row.other, row.billed ? plan.tokens : 0, now)
-    return refusal === undefined ? { waitMs: 0, same: false } : because(refusal)
-  }
-  if (row.same === undefined || plan.panic) return 'no_upstream'
-  if (plan.final || call.wishes.retries > 0) return 'forbidden'
-  const waitMs = waitFor(plan.hintMs, call.facts.attempts, row.throttled ? options.throttledBackoffMs : options.backoffMs, options)
-  if (waitMs === undefined || leftMs - waitMs < leastLeftMs) return 'deadline'
-  const refusal = plan.route.budget.refusal(row.same, row.billed ? plan.tokens : 0, now)
-  return refusal === undefined ? { waitMs, same: true } : because(refusal)
+  const { cost } = outcomes[outcome]
+  if (other) return charged(plan, cost.other, now) ?? { waitMs: 0, same: false }
+  if (again !== 'either' || plan.panic) return 'no_upstream'
+  if (call.wishes.retries > 0) return 'forbidden'
+  const waitMs = waitFor(plan, call.facts.attempts, now, options)
+  if (waitMs === undefined) return 'no_upstream'
+  if (waitMs > options.longestWaitMs || leftMs - waitMs < leastLeftMs) return 'deadline'
+  return charged(plan, cost.same, now) ?? { waitMs, same: true }
 }
 
-const because = (refusal: Refusal): Unrepeated => `budget_${refusal}`
+function charged(plan: Plan, price: number, now: number): Unrepeated | undefined {
+  const allowance = plan.route.budget.allow(price, plan.tokens, outcomes[plan.outcome].maybeBilled, now)
+  if (allowance !== 'ok') return `budget_${allowance}`
+  plan.price = price
+  return undefined
+}
 
-/** As long as the upstream asks for, else by chance up to a bound that doubles; undefined where that is longer than anybody should wait. */
-function waitFor(hintMs: number | undefined, attempts: number, baseMs: number, options: RetryOptions): number | undefined {
-  if (hintMs !== undefined) return hintMs <= options.longestWaitMs ? hintMs : undefined
-  return options.random() * Math.min(options.longestBackoffMs, baseMs * 2 ** (attempts - 1))
+/**
+ * As long as the upstream asks for, else by chance up to a bound that doubles, and never into a time in which it wants no calls; undefined
+ * where it fails so often that one more attempt would be in vain.
+ */
+function waitFor({ hintMs, outcome, tried, model }: Plan, attemptsMade: number, now: number, options: RetryOptions): number | undefined {
+  const standing = tried.at(-1)?.standing
+  if (standing === undefined) return undefined
+  const limited = standing.state(model, now) === 'limited'
+  if (!limited && !standing.sound(model, now)) return undefined
+  if (hintMs !== undefined) return hintMs
+  const { effect } = outcomes[outcome]
+  const baseMs = effect === 'limited' || effect === 'brief' || effect === 'soft' ? options.throttledBackoffMs : options.backoffMs
+  const byChance = options.random() * Math.min(options.longestBackoffMs, baseMs * 2 ** (attemptsMade - 1))
+  return limited ? Math.max(byChance, (standing.until(model, now) ?? now) - now) : byChance
 }
 
 /** Waits, unless the client leaves or the time of the call is up. */

@@ -1,5 +1,6 @@
 import { isUpload, type Call, type Layer } from '../call.ts'
 import { SidecarError } from '../errors.ts'
+import { namesModel } from '../llm/operation.ts'
 import type { Plan } from '../plan.ts'
 import type { Route } from '../upstream/route.ts'
 
@@ -34,7 +35,7 @@ export function route(options: RouteOptions): Layer {
     }
     const found = routeOf(model)
     if (found === undefined) return Promise.reject(new SidecarError('internal', 'no route serves all models'))
-    return next({ ...call, plan: planFor(call, found, { model, only, attempts: options.attempts }) })
+    return next({ ...call, last: found.alone, plan: planFor(call, found, { model, only, attempts: options.attempts }) })
   }
 }
 
@@ -53,22 +54,26 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     // A client that repeats by itself is not repeated for as often: both together would multiply.
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
-    again: undefined,
+    repeat: undefined,
     panic: false,
     outcome: 'good',
+    again: 'none',
     hintMs: undefined,
-    final: false,
+    visit: undefined,
+    begun: false,
+    price: 0,
   }
 }
 
 /** What the call asks for by header goes before what its body says: the header was set on purpose, the body often by a library. */
 function modelOf(call: Call, { defaultModel, aliases, priority, mayAskModel }: RouteOptions): string {
   const { wishes, facts } = call
-  if (wishes.model !== '') {
-    if (mayAskModel(wishes.model)) return aliases[wishes.model] ?? wishes.model
-    throw new SidecarError('bad_request', `x-outrider-model asks for a model that routing.overrides.models does not allow`)
+  if (wishes.model !== '' && !mayAskModel(wishes.model)) {
+    throw new SidecarError('bad_request', 'x-outrider-model asks for a model that routing.overrides.models does not allow')
   }
-  if (isUpload(call.body) || call.body === undefined) return facts.model
+  // What names no model gets none; in what is not kept, none can be put.
+  if (isUpload(call.body) || call.body === undefined || !namesModel(facts.operation)) return facts.model
+  if (wishes.model !== '') return Object.hasOwn(aliases, wishes.model) ? (aliases[wishes.model] ?? wishes.model) : wishes.model
   if (priority !== undefined) {
     const wanted = priority.models[headerOf(call.headers, priority.header)]
     if (wanted !== undefined) return wanted

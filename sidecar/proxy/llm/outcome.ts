@@ -101,6 +101,7 @@ const byKind: Readonly<Record<KindName, Outcome>> = {
   stale_connection: 'stale',
   no_reply: 'reset',
   bad_reply: 'server',
+  no_upstream: 'overloaded',
   reply_cut: 'reset',
 }
 

@@ -1,7 +1,7 @@
 import type { Handler } from '../call.ts'
 import type { Standing } from './standing.ts'
 
-/** One upstream with one of its credentials: what an attempt can go to. */
+/** One upstream with one of its credentials: what an attempt can go to. The same object for the life of a config. */
 export interface Candidate {
   readonly upstream: string
   /** Empty where it has none. */

@@ -1,8 +1,7 @@
+import type { Trigger } from '../llm/outcome.ts'
+import type { Budget } from './budget.ts'
 import type { Candidate } from './candidate.ts'
 import type { Strategy } from './strategies/strategy.ts'
-import type { Budget } from './budget.ts'
-
-export type Trigger = 'error' | 'rate_limited' | 'timeout' | 'context_window' | 'content_policy'
 
 export interface Fallback {
   readonly model: string
@@ -15,6 +14,8 @@ export interface Route {
   readonly serves: (model: string) => boolean
   /** The lowest first; those of one tier share the calls. */
   readonly tiers: readonly (readonly Candidate[])[]
+  /** There is one candidate in all of the tiers: nobody could take its calls over. */
+  readonly alone: boolean
   readonly strategy: Strategy
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]

@@ -1,134 +1,206 @@
-import type { Effect, Outcome } from '../llm/outcome.ts'
-import { outcomes } from '../llm/outcome.ts'
+import { outcomes, type Outcome } from '../llm/outcome.ts'
 import { condition, type Condition } from './condition.ts'
-import { health, type Health, type HealthOptions, type State } from './health.ts'
-import { score, type Score } from './score.ts'
+import { health, type Health, type HealthState, type Pass } from './health.ts'
+import { healthBook } from './health/book.ts'
+import type { HealthNumbers } from './health/numbers.ts'
+import { worstOf } from './health/tier.ts'
+import type { Candidate as Weighed } from './strategies/strategy.ts'
 
-export interface StandingOptions extends Omit<HealthOptions, 'changed'> {
-  /** Hears of each change, with the name of what it is about. */
-  readonly changed: (who: { readonly credential: string; readonly model: string }, from: State, to: State, why: string) => void
+export type Asked = Pick<Health, 'state' | 'usable' | 'until'>
+
+export interface StandingOptions {
+  readonly upstream: string
+  readonly numbers: Partial<HealthNumbers>
+  readonly random: () => number
+  /** Hears of each change of state, once. */
+  readonly changed: (change: Change) => void
 }
 
-/** What is known of one upstream with one credential, and what it is at work on. */
-export interface Standing {
-  inFlight: number
-  /** About so many tokens are being worked on. */
-  outstanding: number
-  readonly score: Score
-  /** Of all attempts, for those who look. */
-  readonly condition: Condition
-  readonly usable: (model: string, now: number) => boolean
-  /** Its key is refused or out of money: no attempt could help. */
-  readonly hopeless: (model: string, now: number) => boolean
-  readonly untilUsable: (model: string, now: number) => number
-  readonly ease: (model: string, now: number) => number
-  readonly state: (model: string, now: number) => State
-  readonly began: (model: string, tokens: number, now: number) => void
-  readonly ended: (tokens: number) => void
-  readonly note: (told: Told) => void
-  readonly checked: (up: boolean, now: number) => void
-  readonly reset: (now: number) => void
-  /** Those models about which there is something to say. */
-  readonly models: () => IterableIterator<string>
+export interface Change {
+  readonly upstream: string
+  /** Empty where it has none, or where the change is about all of them. */
+  readonly credential: string
+  /** Empty where it is about all of them. */
+  readonly model: string
+  readonly from: HealthState
+  readonly to: HealthState
+  /** For how long, where that is known. */
+  readonly forMs: number | undefined
+  readonly why: string
+}
+
+/** An attempt as health sees it: what it was let in by. */
+export interface Visit {
+  readonly standing: Standing
+  readonly model: string
+  readonly tokens: number
+  readonly level: Level
+  readonly passes: readonly [host: Pass, account: Pass, model: Pass]
 }
 
 export interface Told {
   readonly outcome: Outcome
-  readonly model: string
   readonly what: string
   readonly hintMs: number | undefined
   readonly now: number
+  /** Asked only when it has come to that: whether the others could do without this one, by the one that is to go. */
+  readonly mayEject: ((one: Health, wholeHost: boolean) => boolean) | undefined
 }
 
-/** Names come from clients: the one that was heard of first is forgotten. */
-const mostModels = 200
+/** What is known of one upstream with one credential, and what it is at work on. Strategies weigh it as it is. */
+export interface Standing extends Weighed {
+  inFlight: number
+  outstandingTokens: number
+  /** Of all attempts at its host, for those who look. */
+  readonly condition: Condition
+  /** Both as they are for the choice that is being made. */
+  weight: number
+  ease: number
+  readonly usable: (model: string, now: number) => boolean
+  /** And not merely because its tier cannot do without it. */
+  readonly sound: (model: string, now: number) => boolean
+  readonly until: (model: string, now: number) => number | undefined
+  readonly easeOf: (model: string, now: number) => number
+  readonly state: (model: string, now: number) => HealthState
+  /** For one model, without naming it again. */
+  readonly asked: (model: string) => Asked
+  /** The state of all that is known: of the host and the account, else the worst of the models. */
+  readonly overall: (now: number) => HealthState
+  readonly began: (model: string, tokens: number, now: number) => Visit
+  /** Ends the attempt, with what was learnt from it. */
+  readonly ended: (visit: Visit, told: Told) => void
+}
+
+/** One of the things that can be ill: the last state that was told of it. */
+interface Level {
+  readonly health: Health
+  told: HealthState
+}
+
+export interface Host {
+  readonly condition: Condition
+  readonly level: Level
+}
+
+export function openHost({ numbers, random }: StandingOptions): Host {
+  return { condition: condition(), level: { health: health(random, numbers), told: 'healthy' } }
+}
 
 /** No connection is the same for every key and model; a refused or empty key for every model; the rest is about one model. */
-export interface Host {
-  readonly health: Health
-}
+export function openStanding(host: Host, credential: string, currentKey: () => string | undefined, options: StandingOptions): Standing {
+  const { upstream, numbers, random, changed } = options
+  const atHost = host.level
+  const account: Level = { health: health(random, numbers), told: 'healthy' }
+  const levels = new WeakMap<Health, Level>()
+  const book = healthBook(() => {
+    const opened = health(random, numbers)
+    levels.set(opened, { health: opened, told: 'healthy' })
+    return opened
+  })
+  /** The key that was refused: another one deserves to be tried at once. */
+  let refused: { readonly key: string | undefined } | undefined
 
-export function openHost({ changed, ...options }: StandingOptions): Host {
-  return { health: health({ ...options, changed: (...change) => changed({ credential: '', model: '' }, ...change) }) }
-}
-
-export function openStanding({ health: host }: Host, credential: string, { changed, ...options }: StandingOptions): Standing {
-  const account = health({ ...options, changed: (...change) => changed({ credential, model: '' }, ...change) })
-  const models = new Map<string, Health>()
-  const seen = condition()
-
-  const known = (model: string): Health | undefined => (models.size === 0 ? undefined : models.get(model))
-  const ofModel = (model: string): Health => {
-    const entry = models.get(model)
-    if (entry !== undefined) return entry
-    const [oldest] = models.keys()
-    if (models.size >= mostModels && oldest !== undefined) models.delete(oldest)
-    const made = health({ ...options, changed: (...change) => changed({ credential, model }, ...change) })
-    models.set(model, made)
-    return made
+  const levelOf = (model: string): Level => {
+    const known = book.of(upstream, credential, model)
+    return levels.get(known) ?? { health: known, told: 'healthy' }
   }
-  const levels = (model: string): Health[] => [host, account, known(model)].filter((level) => level !== undefined)
+  const ofAccount = (): Health => {
+    if (refused !== undefined && currentKey() !== refused.key) {
+      refused = undefined
+      account.health.credentialChanged()
+    }
+    return account.health
+  }
+  const three = (model: string): Health[] => [atHost.health, ofAccount(), levelOf(model).health]
+
+  const tell = (level: Level, model: string, { what, now }: Told): void => {
+    const { health: one, told } = level
+    const state = one.state(now)
+    if (words(state) === words(told)) return
+    level.told = state
+    const until = one.until(now)
+    const of = level === atHost ? '' : credential
+    changed({ upstream, credential: of, model, from: told, to: state, forMs: until === undefined ? undefined : until - now, why: what })
+  }
 
   const standing: Standing = {
+    name: credential === '' ? upstream : `${upstream}/${credential}`,
     inFlight: 0,
-    outstanding: 0,
-    score: score(),
-    condition: seen,
-    usable: (model, now) => host.usable(now) && account.usable(now) && (known(model)?.usable(now) ?? true),
-    hopeless: (_model, now) => {
-      const state = account.state(now)
-      return state === 'auth_failed' || state === 'exhausted'
+    outstandingTokens: 0,
+    condition: host.condition,
+    weight: 1,
+    ease: 1,
+    usable: (model, now) => atHost.health.usable(now) && ofAccount().usable(now) && levelOf(model).health.usable(now),
+    sound: (model, now) => atHost.health.sound(now) && ofAccount().sound(now) && levelOf(model).health.sound(now),
+    until: (model, now) => {
+      let last: number | undefined
+      for (const one of three(model)) {
+        const until = one.until(now)
+        if (until !== undefined && until > (last ?? 0)) last = until
+      }
+      return last
     },
-    untilUsable: (model, now) => Math.max(...levels(model).map((level) => level.untilUsable(now))),
-    ease: (model, now) => Math.min(host.ease(now), account.ease(now), known(model)?.ease(now) ?? 1),
-    state: (model, now) => worst(levels(model).map((level) => level.state(now))),
+    easeOf: (model, now) => Math.min(...three(model).map((one) => one.ease(now))),
+    state: (model, now) => worstOf(three(model).map((one) => one.state(now))),
+    asked: (model) => ({
+      state: (now) => standing.state(model, now),
+      usable: (now) => standing.usable(model, now),
+      until: (now) => standing.until(model, now),
+    }),
+    overall: (now) => {
+      const common = worstOf([atHost.health.state(now), ofAccount().state(now)])
+      return common === 'healthy' ? worstOf(book.about(upstream).map((one) => one.health.state(now))) : common
+    },
     began: (model, tokens, now) => {
       standing.inFlight++
-      standing.outstanding += tokens
-      host.began(now)
-      account.began(now)
-      known(model)?.began(now)
+      standing.outstandingTokens += tokens
+      const level = levelOf(model)
+      return {
+        standing,
+        model,
+        tokens,
+        level,
+        passes: [atHost.health.admit(now), account.health.admit(now), level.health.admit(now)],
+      }
     },
-    ended: (tokens) => {
+    ended: ({ model, tokens, level, passes }, told) => {
       standing.inFlight--
-      standing.outstanding -= tokens
-    },
-    note: ({ outcome, model, what, hintMs, now }) => {
+      standing.outstandingTokens -= tokens
+      const { outcome, now, hintMs, mayEject } = told
       const { effect } = outcomes[outcome]
-      seen.note(...conditionOf(outcome, effect), what, now)
+      const [host_, account_, model_] = passes
       if (outcome === 'connect') {
-        account.released()
-        known(model)?.released()
-        return host.note('hard', what, hintMs, now)
+        account.health.release(account_)
+        level.health.release(model_)
+        atHost.health.note(host_, effect, now, { hintMs, mayEject: mayEject && (() => mayEject(atHost.health, true)) })
+        return tell(atHost, '', told)
+      }
+      if (effect === 'none') {
+        atHost.health.release(host_)
+        account.health.release(account_)
+        return level.health.release(model_)
       }
       // Whoever answers, whatever it answers, is there.
-      if (effect === 'none') host.released()
-      else host.note('good', what, undefined, now)
-      if (effect === 'refused' || effect === 'exhausted') {
-        known(model)?.released()
-        return account.note(effect, what, hintMs, now)
+      atHost.health.note(host_, outcome === 'auth' && passedNothing(told) ? 'none' : 'good', now)
+      if (effect === 'auth' || effect === 'exhausted') {
+        level.health.release(model_)
+        refused = { key: currentKey() }
+        account.health.note(account_, effect, now)
+      } else {
+        if (effect === 'good') account.health.note(account_, 'good', now)
+        else account.health.release(account_)
+        level.health.note(model_, effect, now, { hintMs, mayEject: mayEject && (() => mayEject(level.health, false)) })
+        tell(level, model, told)
       }
-      if (effect === 'good') account.note('good', what, undefined, now)
-      else account.released()
-      if (effect === 'none') known(model)?.released()
-      else (effect === 'good' ? known(model) : ofModel(model))?.note(effect, what, hintMs, now)
+      tell(account, '', told)
+      tell(atHost, '', told)
     },
-    checked: (up, now) => {
-      host.checked(up, now)
-    },
-    reset: (now) => {
-      for (const level of [host, account, ...models.values()]) level.reset(now)
-    },
-    models: () => models.keys(),
   }
   return standing
 }
 
-/** In the words of `/health`. */
-function conditionOf(outcome: Outcome, effect: Effect): ['good' | 'refused' | 'failed'] {
-  if (effect === 'hard' || effect === 'soft') return ['failed']
-  return effect === 'good' || outcome === 'client' || effect === 'none' ? ['good'] : ['refused']
-}
+/** There was no key to be shown: the upstream has not been asked. */
+const passedNothing = ({ what }: Told): boolean => what === 'no_credential'
 
-const order: readonly State[] = ['healthy', 'slow_start', 'probation', 'limited', 'ejected', 'exhausted', 'auth_failed', 'down']
-const worst = (states: readonly State[]): State => states.reduce((one, other) => (order.indexOf(other) > order.indexOf(one) ? other : one), 'healthy')
+/** To come back little by little is to be back. */
+const words = (state: HealthState): HealthState => (state === 'slow_start' ? 'healthy' : state)

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Scheme } from '../layers/credential.ts'
 import type { Credential } from '../credentials.ts'
 import type { Target } from '../pipeline.ts'
+import type { Condition } from './condition.ts'
 import { connector, type Connector, type Place } from './connector.ts'
 import { dispatch } from './dispatch.ts'
 import { egressFor } from './egressFor.ts'
@@ -10,7 +11,7 @@ import { egressRules } from './egressRules.ts'
 import { names } from './names.ts'
 import { adaptivePatience, fixedPatience } from './patience.ts'
 import { pool, type Pool } from './pool.ts'
-import { standing, type StandingOptions } from './standing.ts'
+import { openHost, openStanding, type StandingOptions } from './standing.ts'
 import { openTrust } from './trust.ts'
 
 export interface OpenTarget extends Target {
@@ -18,6 +19,8 @@ export interface OpenTarget extends Target {
   readonly url: URL
   readonly base: { readonly path: string; readonly query: string }
   readonly pool: Pool
+  /** How attempts at it have ended, whatever the account. */
+  readonly condition: Condition
   /** For what must not become HTTP/2. */
   readonly plainConnector: Connector
   /** What no log may hold. */
@@ -36,7 +39,11 @@ export interface TargetOptions {
 }
 
 /** Everything that exists once per upstream. */
-export function openTarget(upstream: Upstream, { network, timeouts }: Config, { keys, health, clock, env, say }: TargetOptions): OpenTarget {
+export function openTarget(
+  upstream: Upstream,
+  { network, timeouts }: Config,
+  { keys, health, clock, env, say }: TargetOptions,
+): OpenTarget {
   const url = new URL(upstream.url)
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -68,6 +75,8 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     // What an upstream may send as its header; a few proxies add a great deal to it.
     headerBytes: 64 * 1024,
   })
+  // What goes wrong on the way to the host goes wrong for all accounts alike.
+  const shared = openHost(health)
   const base = { path: url.pathname.replace(/\/$/, ''), query: url.search.slice(1) }
   return {
     name: upstream.name,
@@ -76,10 +85,11 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     pool: connections,
     plainConnector: dialler(false),
     scheme: schemeOf(upstream.auth),
-    accounts: accountsOf(keys, health),
+    accounts: keys.map(({ name, key }) => ({ credential: name, key, standing: openStanding(shared, name, () => shownBy(key), health) })),
+    condition: shared.condition,
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
     dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
-    secrets: () => keys.flatMap(({ key }) => secretsOf(key)),
+    secrets: () => keys.flatMap(({ key }) => shownBy(key) ?? []),
     close: () => {
       connections.close()
       trust.close()
@@ -88,18 +98,12 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
   }
 }
 
-/** What goes wrong on the way to the host goes wrong for all accounts alike. */
-function accountsOf(keys: TargetOptions['keys'], health: StandingOptions): Target['accounts'] {
-  const shared = standing.host(health)
-  return keys.map(({ name, key }) => ({ credential: name, key, standing: standing.account(shared, health) }))
-}
-
-function secretsOf(key: Credential | undefined): readonly string[] {
+function shownBy(key: Credential | undefined): string | undefined {
   try {
-    return key === undefined ? [] : [key.current()]
+    return key?.current()
   } catch {
     // There is none at the moment.
-    return []
+    return undefined
   }
 }
 

@@ -20,7 +20,16 @@ export function mayEject(one: Asked, tier: readonly Asked[], lowerUsable: boolea
 }
 
 /** From the best to the worst. A limit goes by within seconds and an ejection is a guess; an account without money is none. */
-const order: readonly HealthState[] = ['healthy', 'slow_start', 'limited', 'probation', 'ejected', 'down', 'exhausted', 'auth_failed']
+export const healthStates: readonly HealthState[] = [
+  'healthy',
+  'slow_start',
+  'limited',
+  'probation',
+  'ejected',
+  'down',
+  'exhausted',
+  'auth_failed',
+]
 
 /** Where a call goes when nothing is usable: to the least bad, soonest to be tried again; nowhere where every key was refused. */
 export function leastBad<Item extends Asked>(all: readonly Item[], now: number): Item | undefined {
@@ -28,8 +37,8 @@ export function leastBad<Item extends Asked>(all: readonly Item[], now: number):
   let least = Infinity
   let soonest = Infinity
   for (const one of all) {
-    const badness = order.indexOf(one.state(now))
-    if (badness === order.length - 1) continue
+    const badness = healthStates.indexOf(one.state(now))
+    if (badness === healthStates.length - 1) continue
     const until = one.until(now) ?? now
     if (badness > least || (badness === least && until >= soonest)) continue
     best = one
@@ -42,6 +51,13 @@ export function leastBad<Item extends Asked>(all: readonly Item[], now: number):
 /** What is said of an upstream of which several things are known: the worst of them. */
 export function worstOf(states: Iterable<HealthState>): HealthState {
   let worst: HealthState = 'healthy'
-  for (const state of states) if (order.indexOf(state) > order.indexOf(worst)) worst = state
+  for (const state of states) if (healthStates.indexOf(state) > healthStates.indexOf(worst)) worst = state
   return worst
 }
+
+/** What is said of an upstream with several accounts: one that can be used is enough. */
+export function bestOf(states: readonly HealthState[]): HealthState {
+  return healthStates.find((state) => states.includes(state)) ?? 'healthy'
+}
+
+export type { HealthState } from '../health.ts'
