@@ -1,4 +1,5 @@
 import type { Headers, Reply, Sink } from './call.ts'
+import type { Alarm, Clock } from './clock.ts'
 import { SidecarError } from './errors.ts'
 import { onOver, type Life } from './life.ts'
 
@@ -11,8 +12,14 @@ export interface Peeked {
   readonly reply: Reply
 }
 
+/** After which what has come is enough. */
+export interface Patience {
+  readonly clock: Clock
+  readonly ms: number
+}
+
 /** Looks at the first `most` bytes of a reply, or at all of it where it is shorter. Fails as the reply does. */
-export function peek(reply: Reply, most: number, life: Life): Promise<Peeked> {
+export function peek(reply: Reply, most: number, life: Life, patience?: Patience): Promise<Peeked> {
   return new Promise((give, refuse) => {
     const chunks: Buffer[] = []
     let bytes = 0
@@ -21,10 +28,12 @@ export function peek(reply: Reply, most: number, life: Life): Promise<Peeked> {
     let ended = false
     let trailers: Headers | undefined
     let failure: SidecarError | undefined
+    let alarm: Alarm | undefined
 
     const done = (): void => {
       if (given) return
       given = true
+      patience?.clock.clear(alarm)
       give({ start: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks), whole: ended, reply: unread })
     }
     const unread: Reply = {
@@ -69,9 +78,11 @@ export function peek(reply: Reply, most: number, life: Life): Promise<Peeked> {
         failure = reason
         if (given) return
         given = true
+        patience?.clock.clear(alarm)
         refuse(reason)
       },
     })
+    if (!given) alarm = patience?.clock.set(patience.ms, done)
   })
 }
 

@@ -19,6 +19,8 @@ export interface ChooseOptions {
 
 /** Of an answer that reports a failure: enough to hold every error that says what it is. */
 const errorBytes = 8 * 1024
+/** Such an answer comes as a whole, or is worth no wait. */
+const errorMs = 100
 /** Answers up to this size are waited for as a whole where another upstream could take over: cut in the middle, they are asked for again. */
 const wholeBytes = 256 * 1024
 
@@ -80,7 +82,7 @@ interface Judging {
 async function judged(call: Call, plan: Plan, reply: Reply, { clock, last }: Judging): Promise<Reply> {
   const { status, headers } = reply
   if (status >= 400) {
-    const { start, reply: unread } = await looked(call, reply, errorBytes, clock)
+    const { start, reply: unread } = await looked(call, reply, clock, errorBytes, errorMs)
     const outcome = outcomeOfReply(status, start)
     decided(plan, outcome, againAfter(outcome, headers))
     if (outcome !== 'good') plan.hintMs = waitHint(headers, start, Date.now())
@@ -101,7 +103,7 @@ async function judged(call: Call, plan: Plan, reply: Reply, { clock, last }: Jud
     return reply
   }
   if (last || reply.complete()) return reply
-  const { start, whole, reply: unread } = await looked(call, reply, wholeBytes, clock)
+  const { start, whole, reply: unread } = await looked(call, reply, clock, wholeBytes)
   if (whole && start.length === 0) spoiled(plan)
   return unread
 }
@@ -119,11 +121,11 @@ const spoiled = (plan: Plan): void => {
 const isPage = (type: string | string[] | undefined): boolean => typeof type === 'string' && /^text\/html\b/i.test(type)
 
 /** The wait for more of an answer is a wait for the upstream. */
-async function looked(call: Call, reply: Reply, most: number, clock: Clock): ReturnType<typeof peek> {
+async function looked(call: Call, reply: Reply, clock: Clock, ...[most, ms]: readonly [number, number?]): ReturnType<typeof peek> {
   const { facts } = call
   handOver(facts, clock.now())
   try {
-    return await peek(reply, most, call.life)
+    return await peek(reply, most, call.life, ms === undefined ? undefined : { clock, ms })
   } finally {
     facts.oursMs = clock.now()
   }
