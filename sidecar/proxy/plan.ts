@@ -1,6 +1,6 @@
 import type { Again, Outcome } from './llm/outcome.ts'
 import type { Candidate } from './upstream/candidate.ts'
-import type { Route } from './upstream/route.ts'
+import type { Fallback, Route } from './upstream/route.ts'
 import type { Visit } from './upstream/standing.ts'
 
 /** What has been decided about a call, and how its attempts have gone so far. Made once for each call that goes to an upstream. */
@@ -16,6 +16,8 @@ export interface Plan {
   readonly mostAttempts: number
   /** For this model. */
   readonly tried: Candidate[]
+  /** Models that may still be asked in its place. */
+  fallbacks: readonly Fallback[]
   /** Once more the same. */
   repeat: Candidate | undefined
   /** No upstream was usable, and this attempt is made all the same: no other follows it. */

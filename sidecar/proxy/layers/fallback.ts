@@ -1,7 +1,7 @@
 import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import { asSidecarError } from '../errors.ts'
 import { generates } from '../llm/operation.ts'
-import { outcomes, type Trigger } from '../llm/outcome.ts'
+import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
 
@@ -14,6 +14,7 @@ export function fallback({ routeOf }: FallbackOptions): Layer {
   return (next) => (call) => {
     const { plan } = call
     if (plan === undefined || plan.route.fallbacks.length === 0 || !canChange(call)) return next(call)
+    plan.fallbacks = plan.route.fallbacks
     return overModels(call, plan, next, routeOf)
   }
 }
@@ -22,8 +23,7 @@ export function fallback({ routeOf }: FallbackOptions): Layer {
 const canChange = ({ facts, body }: Call): boolean => generates(facts.operation) && body !== undefined && !isUpload(body)
 
 async function overModels(call: Call, plan: Plan, next: Handler, routeOf: FallbackOptions['routeOf']): Promise<Reply> {
-  const chain = plan.route.fallbacks
-  for (let at = 0; ;) {
+  for (;;) {
     let reply: Reply | undefined
     let failure: unknown
     try {
@@ -31,19 +31,18 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
     } catch (err) {
       failure = err
     }
-    const { triggers } = outcomes[plan.outcome]
-    const isOver = triggers.length === 0 || call.life.cancelled !== undefined
-    const step = isOver ? -1 : nextIn(chain, at, triggers, { plan, attempts: call.facts.attempts })
-    const model = chain[step]?.model
-    const route = model === undefined ? undefined : routeOf(model)
-    if (model === undefined || route === undefined) {
+    // The attempts are counted over all models: a chain must not make many calls of one.
+    const isOver = call.life.cancelled !== undefined || call.facts.attempts >= plan.mostAttempts
+    const step = isOver ? undefined : nextModel(plan)
+    const route = step && routeOf(step.model)
+    if (step === undefined || route === undefined) {
       if (reply === undefined) throw asSidecarError(failure)
       return reply
     }
     reply?.drop()
     call.facts.unrepeated = undefined
-    at = step + 1
-    plan.model = model
+    plan.fallbacks = plan.fallbacks.slice(plan.fallbacks.indexOf(step) + 1)
+    plan.model = step.model
     plan.route = route
     plan.tried.length = 0
     plan.repeat = undefined
@@ -51,13 +50,9 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
   }
 }
 
-/** The attempts are counted over all models: a chain must not make many calls of one. */
-function nextIn(
-  chain: readonly Fallback[],
-  from: number,
-  triggers: readonly Trigger[],
-  { plan, attempts }: { plan: Plan; attempts: number },
-): number {
-  if (attempts >= plan.mostAttempts) return -1
-  return chain.findIndex(({ model, on }, at) => at >= from && model !== plan.model && triggers.some((trigger) => on.includes(trigger)))
+/** The model to ask after what has just happened; undefined where the chain names none for that. */
+export function nextModel({ fallbacks, model: failed, outcome }: Plan): Fallback | undefined {
+  if (fallbacks.length === 0) return undefined
+  const { triggers } = outcomes[outcome]
+  return fallbacks.find(({ model, on }) => model !== failed && triggers.some((trigger) => on.includes(trigger)))
 }

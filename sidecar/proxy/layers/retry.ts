@@ -8,6 +8,7 @@ import { isChoice } from '../upstream/choice.ts'
 import { settle } from '../upstream/settle.ts'
 import { conditionOf } from './choose.ts'
 import { boundOf, type Bounds } from './deadline.ts'
+import { nextModel } from './fallback.ts'
 
 export interface RetryOptions extends Bounds {
   readonly clock: Clock
@@ -106,7 +107,9 @@ function nextStep(call: Call, plan: Plan, options: RetryOptions): Again | Unrepe
   const now = options.clock.now()
   const other = !plan.panic && isChoice(plan, now)
   if (!other && plan.route.alone && again === 'other') return 'done'
-  if (call.facts.attempts >= plan.mostAttempts) return 'attempts'
+  // The last one is for the model that may be asked instead.
+  const most = nextModel(plan) === undefined ? plan.mostAttempts : plan.mostAttempts - 1
+  if (call.facts.attempts >= most) return 'attempts'
   if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
   const leftMs = call.facts.beganMs + boundOf(call, options) - now
   if (leftMs < leastLeftMs) return 'deadline'

@@ -2,7 +2,7 @@ import { isUpload, type Call, type Layer } from '../call.ts'
 import { SidecarError } from '../errors.ts'
 import { namesModel } from '../llm/operation.ts'
 import type { Plan } from '../plan.ts'
-import type { Route } from '../upstream/route.ts'
+import type { Fallback, Route } from '../upstream/route.ts'
 
 export interface RouteOptions {
   /** The first that serves a model is taken; the last serves all. */
@@ -16,6 +16,7 @@ export interface RouteOptions {
   readonly attempts: number
 }
 
+const none: readonly Fallback[] = []
 /** Bytes of a prompt for each token, roughly, over languages and code. */
 const bytesPerToken = 4
 /** Clients may invent as many models as they like. */
@@ -54,6 +55,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     // A client that repeats by itself is not repeated for as often: both together would multiply.
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
+    fallbacks: none,
     repeat: undefined,
     panic: false,
     outcome: 'good',
