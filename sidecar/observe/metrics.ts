@@ -1,6 +1,6 @@
 import type { Call, Facts } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
-import type { Unrepeated } from '../proxy/layers/retry.ts'
+import type { Unrepeated } from '../proxy/unrepeated.ts'
 import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
 import { additions, durations } from './catalogue.ts'

@@ -1,10 +1,13 @@
 import type { KindName, SidecarError } from './errors.ts'
+import type { Headers } from './headers.ts'
 import type { Life } from './life.ts'
 import type { Operation } from './llm/operation.ts'
-import type { Unrepeated } from './layers/retry.ts'
 import type { Plan } from './plan.ts'
 import type { Usage } from './llm/usage.ts'
 import type { Trace } from './trace.ts'
+import type { Unrepeated } from './unrepeated.ts'
+
+export type { Headers } from './headers.ts'
 
 /** Takes bytes: any number of `data`, then exactly one of `end` and `fail`. */
 export interface Sink {
@@ -21,9 +24,6 @@ export interface Tap {
   /** Ends the flow from the reader's side: whoever sends is told at once, and the sink hears `fail` with this reason. */
   close: (reason: SidecarError) => void
 }
-
-/** Names in lower case; a header that came more than once is a list. */
-export type Headers = Record<string, string | string[] | undefined>
 
 /** A request body that is not kept: it flows once, from the client to one attempt. */
 export interface Upload {

@@ -11,7 +11,7 @@ import { openCredential, type Credential } from './credentials.ts'
 import type { Kept, Lease } from './kept.ts'
 import type { Admission } from './layers/admit.ts'
 import type { Held } from './layers/read.ts'
-import type { Unrepeated } from './layers/retry.ts'
+import type { Unrepeated } from './unrepeated.ts'
 import { pipeline, type Surroundings, type Ways } from './pipeline.ts'
 import type { Way } from './serve/border.ts'
 import type { TunnelOptions } from './serve/tunnel.ts'
@@ -21,7 +21,7 @@ import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
-import { candidatesOf, healthNumbers, routesOf, type Opened, type StrategyName } from './upstreams.ts'
+import { openWays, healthNumbers, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
 export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -94,7 +94,8 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const told = reporting(config, lasting, () => targets.flatMap((target) => target.secrets()))
     const status = openStatus({ now: clock.now, beganMs: lasting.beganMs, calls: () => admission, upstreams: targets.map(statusSource) })
     const surroundings = { clock, admission, held, clients, status, ...told }
-    const candidates = candidatesOf(opened, config, { clock })
+    const ways = openWays(opened, config, { clock })
+    const candidates = [...ways.keys()]
     const routes = routesOf(config, candidates, lasting)
     const tunnels = new Map(
       candidates.map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
@@ -102,7 +103,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     return {
       config,
       targets,
-      handle: pipeline(config, surroundings, waysOf(config, routes, lasting)),
+      handle: pipeline(config, surroundings, waysOf(config, { routes, ways }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
       sockets: (url) => tunnels.get(candidateFor(url, routes, clock.now())) as TunnelOptions,
@@ -128,7 +129,11 @@ function targetKey(config: Config, upstream: Upstream): string {
   return keyOf(rest, sources, config.network, config.health, pool, connect, write, firstEvent, upstreamIdle)
 }
 
-function waysOf({ retry, routing, timeouts, upstreams }: Config, routes: readonly Route[], { clock, refused }: Lasting): Ways {
+function waysOf(
+  { retry, routing, timeouts, upstreams }: Config,
+  { routes, ways }: { routes: readonly Route[]; ways: Ways['choose']['ways'] },
+  { clock, refused }: Lasting,
+): Ways {
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
   return {
@@ -154,7 +159,7 @@ function waysOf({ retry, routing, timeouts, upstreams }: Config, routes: readonl
       longestWaitMs: retry.longestWait,
       refused,
     },
-    choose: { clock },
+    choose: { clock, ways },
   }
 }
 

@@ -37,26 +37,34 @@ export interface Opened {
   readonly target: OpenTarget
 }
 
-/** What attempts can go to: each upstream with each of its credentials. */
-export function candidatesOf(opened: readonly Opened[], config: Config & Settings, around: Pick<Surroundings, 'clock'>): Candidate[] {
+/** What attempts can go to, each upstream with each of its credentials, and the way there. */
+export function openWays(
+  opened: readonly Opened[],
+  config: Config & Settings,
+  around: Pick<Surroundings, 'clock'>,
+): Map<Candidate, Handler> {
   const defaults = new Map((config.models ?? []).map(({ name, defaults: wanted }) => [name, wanted]))
-  return opened.flatMap(({ upstream, target }) => {
+  const ways = new Map<Candidate, Handler>()
+  for (const { upstream, target } of opened) {
     const { name, tier, weight, connections, models, modelNames = {} } = upstream
     const has = modelMatcher(models)
     const handleOf = ({ key }: Account): Handler =>
       way(config, around, { target, key, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
-    return target.accounts.map((account) => ({
-      upstream: name,
-      credential: account.credential,
-      tier,
-      weight,
-      connections,
-      // What names no model, such as a file, may go to any.
-      serves: (model: string) => model === '' || has(model),
-      standing: account.standing,
-      handle: handleOf(account),
-    }))
-  })
+    for (const account of target.accounts) {
+      const candidate: Candidate = {
+        upstream: name,
+        credential: account.credential,
+        tier,
+        weight,
+        connections,
+        // What names no model, such as a file, may go to any.
+        serves: (model: string) => model === '' || has(model),
+        standing: account.standing,
+      }
+      ways.set(candidate, handleOf(account))
+    }
+  }
+  return ways
 }
 
 /** The routes of a config, and the one for all that they are not for. */

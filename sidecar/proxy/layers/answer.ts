@@ -3,7 +3,7 @@ import { asSidecarError, kinds, type SidecarError } from '../errors.ts'
 import { anthropicError, anthropicErrorEvent, openAiError, openAiErrorEvent, type ErrorFacts } from '../llm/errorShape.ts'
 import { isAnthropic } from '../llm/operation.ts'
 import { isEventStream } from '../llm/sse.ts'
-import type { Unrepeated } from './retry.ts'
+import type { Unrepeated } from '../unrepeated.ts'
 
 export interface AnswerOptions {
   readonly now: () => number

@@ -15,6 +15,8 @@ import { nobody } from '../upstream/nobody.ts'
 
 export interface ChooseOptions {
   readonly clock: Clock
+  /** The way to each of them. */
+  readonly ways: ReadonlyMap<Candidate, Handler>
 }
 
 /** Of an answer that reports a failure: enough to hold every error that says what it is. */
@@ -43,7 +45,9 @@ function inPanic(plan: Plan, now: number): Candidate | undefined {
   return inNeed(plan, now)
 }
 
-async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock }: ChooseOptions): Promise<Reply> {
+async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways }: ChooseOptions): Promise<Reply> {
+  const handle = ways.get(candidate)
+  if (handle === undefined) throw new SidecarError('internal', 'an upstream without a way to it')
   const { facts } = call
   const beganMs = clock.now()
   if (plan.repeat === undefined) plan.tried.push(candidate)
@@ -53,7 +57,7 @@ async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock }: 
   plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)
   let reply: Reply
   try {
-    const given = await candidate.handle(call.last === last ? call : { ...call, last })
+    const given = await handle(call.last === last ? call : { ...call, last })
     reply = await judged(call, plan, given, { clock, last })
   } catch (thrown) {
     const { kind } = asSidecarError(thrown)

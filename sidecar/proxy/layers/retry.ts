@@ -5,6 +5,7 @@ import { offCancel, onCancel, onOver } from '../life.ts'
 import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import { isChoice } from '../upstream/choice.ts'
+import type { Unrepeated } from '../unrepeated.ts'
 import { settle } from '../upstream/settle.ts'
 import { conditionOf } from './choose.ts'
 import { boundOf, type Bounds } from './deadline.ts'
@@ -21,17 +22,6 @@ export interface RetryOptions extends Bounds {
   /** Hears of each attempt that was not made, and why. */
   readonly refused: (why: Unrepeated) => void
 }
-
-/** Why a call that failed was not tried again. */
-export type Unrepeated =
-  | 'attempts'
-  | 'budget_concurrency'
-  | 'budget_rate'
-  | 'budget_tokens'
-  | 'not_kept'
-  | 'deadline'
-  | 'no_upstream'
-  | 'forbidden'
 
 interface Again {
   readonly waitMs: number

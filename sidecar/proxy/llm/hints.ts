@@ -1,4 +1,4 @@
-import type { Headers } from '../call.ts'
+import type { Headers } from '../headers.ts'
 
 /**
  * How long an upstream that turned a call away asks us to wait, in ms, and uncapped: whoever waits knows how long it may. The plainest word

@@ -1,4 +1,4 @@
-import type { Headers } from '../call.ts'
+import type { Headers } from '../headers.ts'
 import type { KindName } from '../errors.ts'
 import { errorSaid, type Said } from './errorSaid.ts'
 

@@ -1,4 +1,3 @@
-import type { Handler } from '../call.ts'
 import type { Standing } from './standing.ts'
 
 /** One upstream with one of its credentials: what an attempt can go to. The same object for the life of a config. */
@@ -14,5 +13,4 @@ export interface Candidate {
   readonly serves: (model: string) => boolean
   /** What is known of it; outlives a config that changes nothing about it. */
   readonly standing: Standing
-  readonly handle: Handler
 }
