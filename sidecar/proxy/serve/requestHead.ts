@@ -104,25 +104,19 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
     }
     headers.push(name, value)
   }
-  const { url = '' } = req
   const version11 = req.httpVersionMajor === 1 && req.httpVersionMinor === 1
   const asksFirst = version11 && expect !== ''
-  let problem: SidecarError | undefined
-  if (rawHeaders.length > 2 * mostLines) problem = new SidecarError('header_too_large', `the header has more than ${mostLines} lines`)
-  else if (req.httpVersionMajor !== 1) problem = unsafe('a version other than HTTP/1.0 and HTTP/1.1')
-  else if (hosts > 1) problem = unsafe('two Host headers')
-  else if (host === '' && (version11 || hosts > 0)) problem = unsafe('no Host')
-  else if (codings > 0 && (codings > 1 || !version11 || coding.toLowerCase() !== 'chunked'))
-    problem = unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
-  else if (!url.startsWith('/') && url !== '*') problem = unsafe('a whole URL as its target, and this is no forward proxy')
-  else if (asksFirst && expect.toLowerCase() !== '100-continue')
-    problem = new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
+  const problem =
+    lineProblem(req, mostLines) ??
+    hostProblem(hosts, host, version11) ??
+    codingProblem(codings, coding, version11) ??
+    (asksFirst ? expectProblem(expect) : undefined)
   const trace = traceFrom(traceparent ?? '')
   // The state of a trace that is not continued belongs to nothing any more.
   const kept = isOrdinary(connection) && (!traceState || trace.continued) ? headers : without(headers, connection, trace)
   kept.push('traceparent', traceparentOf(trace))
   return {
-    path: pathOf(url),
+    path: pathOf(req.url ?? ''),
     headers: kept,
     trace,
     wishes: { contentType, key, timeoutMs, readTimeoutMs, retries, upstream, model },
@@ -130,6 +124,28 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
     asksFirst,
     problem,
   }
+}
+
+function lineProblem({ rawHeaders, httpVersionMajor, url = '' }: IncomingMessage, mostLines: number): SidecarError | undefined {
+  if (rawHeaders.length > 2 * mostLines) return new SidecarError('header_too_large', `the header has more than ${mostLines} lines`)
+  if (httpVersionMajor !== 1) return unsafe('a version other than HTTP/1.0 and HTTP/1.1')
+  if (!url.startsWith('/') && url !== '*') return unsafe('a whole URL as its target, and this is no forward proxy')
+  return undefined
+}
+
+function hostProblem(hosts: number, host: string, version11: boolean): SidecarError | undefined {
+  if (hosts > 1) return unsafe('two Host headers')
+  return host === '' && (version11 || hosts > 0) ? unsafe('no Host') : undefined
+}
+
+function codingProblem(codings: number, coding: string, version11: boolean): SidecarError | undefined {
+  const isKnown = codings === 0 || (codings === 1 && version11 && coding.toLowerCase() === 'chunked')
+  return isKnown ? undefined : unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
+}
+
+function expectProblem(expect: string): SidecarError | undefined {
+  if (expect.toLowerCase() === '100-continue') return undefined
+  return new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
 }
 
 const unsafe = (what: string): SidecarError => new SidecarError('bad_request', `the request has ${what}`)

@@ -132,16 +132,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     ease: 1,
     usable: (model, now) => atHost.health.usable(now) && ofAccount().usable(now) && levelOf(model).health.usable(now),
     sound: (model, now) => atHost.health.sound(now) && ofAccount().sound(now) && levelOf(model).health.sound(now),
-    until: (model, now) => {
-      let last: number | undefined
-      for (const one of three(model)) {
-        const until = one.until(now)
-        if (until !== undefined && until > (last ?? 0)) last = until
-      }
-      return last
-    },
-    easeOf: (model, now) => Math.min(...three(model).map((one) => one.ease(now))),
-    state: (model, now) => worstOf(three(model).map((one) => one.state(now))),
+    ...merged(three),
     asked: (model) => ({
       state: (now) => standing.state(model, now),
       usable: (now) => standing.usable(model, now),
@@ -197,6 +188,22 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     },
   }
   return standing
+}
+
+/** What three healths say together. */
+function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'until' | 'easeOf' | 'state'> {
+  return {
+    until: (model, now) => {
+      let last: number | undefined
+      for (const one of three(model)) {
+        const until = one.until(now)
+        if (until !== undefined && until > (last ?? 0)) last = until
+      }
+      return last
+    },
+    easeOf: (model, now) => Math.min(...three(model).map((one) => one.ease(now))),
+    state: (model, now) => worstOf(three(model).map((one) => one.state(now))),
+  }
 }
 
 /** There was no key to be shown: the upstream has not been asked. */
