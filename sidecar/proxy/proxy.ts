@@ -17,7 +17,7 @@ import { tunnel } from './serve/tunnel.ts'
 import type { HealthState } from './upstream/health.ts'
 import { bestOf } from './upstream/health/tier.ts'
 import type { OpenTarget } from './upstream/target.ts'
-import { openBudget, strategies } from './upstreams.ts'
+import { budgets, strategies } from './upstreams.ts'
 
 export interface Proxy {
   readonly port: number
@@ -96,7 +96,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     credentials: kept(),
     clients: kept(),
     targets,
-    budget: openBudget(config),
+    budgetFor: budgets(),
     strategyOf: strategies(Math.random),
     refused: metrics.unrepeated,
   }

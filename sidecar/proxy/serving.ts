@@ -42,7 +42,7 @@ export interface Lasting {
   readonly clients: Kept<Clients>
   readonly targets: Kept<OpenTarget>
   /** What repeats may cost, and how upstreams are weighed, over all configs. */
-  readonly budget: Budget
+  readonly budgetFor: (config: Config) => Budget
   readonly strategyOf: (name: StrategyName) => Strategy
   readonly refused: (why: Unrepeated) => void
 }
@@ -96,7 +96,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const surroundings = { clock, admission, held, clients, status, ...told }
     const ways = openWays(opened, config, { clock })
     const candidates = [...ways.keys()]
-    const routes = routesOf(config, candidates, lasting)
+    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf: lasting.strategyOf })
     const tunnels = new Map(
       candidates.map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
     )

@@ -69,7 +69,7 @@ export function openWays(
 
 /** The routes of a config, and the one for all that they are not for. */
 export function routesOf(
-  { routes = [], routing }: Config,
+  { routes = [], routing, health }: Config,
   candidates: readonly Candidate[],
   shared: { readonly budget: Budget; readonly strategyOf: (name: StrategyName) => Strategy },
 ): Route[] {
@@ -80,6 +80,7 @@ export function routesOf(
       serves,
       tiers,
       alone: tiers.flat().length === 1,
+      mostEjected: health.mostEjected,
       strategy: shared.strategyOf(own.strategy ?? routing.strategy),
       budget: shared.budget,
       fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
@@ -93,8 +94,17 @@ function tiersOf(candidates: readonly Candidate[]): Candidate[][] {
   return tiers.map((tier) => candidates.filter((candidate) => candidate.tier === tier))
 }
 
-/** One for the process; what a config allows is asked at each attempt. */
-export function openBudget({ retry }: Config): Budget {
+/** What repeats have cost is known over all configs that allow the same. */
+export function budgets(): (config: Config) => Budget {
+  let last: { readonly key: string; readonly budget: Budget } | undefined
+  return (config) => {
+    const key = JSON.stringify(config.retry.budget)
+    if (last?.key !== key) last = { key, budget: openBudget(config) }
+    return last.budget
+  }
+}
+
+function openBudget({ retry }: Config): Budget {
   const { concurrent, leastConcurrent, perMinute, leastPerMinute, tokens, leastTokens: least } = retry.budget
   const options: BudgetOptions = {
     concurrent: { least: leastConcurrent, share: concurrent },

@@ -112,18 +112,22 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
     codingProblem(codings, coding, version11) ??
     (asksFirst ? expectProblem(expect) : undefined)
   const trace = traceFrom(traceparent ?? '')
-  // The state of a trace that is not continued belongs to nothing any more.
-  const kept = isOrdinary(connection) && (!traceState || trace.continued) ? headers : without(headers, connection, trace)
-  kept.push('traceparent', traceparentOf(trace))
   return {
     path: pathOf(req.url ?? ''),
-    headers: kept,
+    headers: handedOn(headers, connection, trace, traceState),
     trace,
     wishes: { contentType, key, timeoutMs, readTimeoutMs, retries, upstream, model },
     length: codings > 0 ? undefined : length,
     asksFirst,
     problem,
   }
+}
+
+function handedOn(headers: string[], connection: string, trace: Trace, traceState: boolean): string[] {
+  // The state of a trace that is not continued belongs to nothing any more.
+  const kept = isOrdinary(connection) && (!traceState || trace.continued) ? headers : without(headers, connection, trace)
+  kept.push('traceparent', traceparentOf(trace))
+  return kept
 }
 
 function lineProblem({ rawHeaders, httpVersionMajor, url = '' }: IncomingMessage, mostLines: number): SidecarError | undefined {

@@ -16,6 +16,8 @@ export interface Route {
   readonly tiers: readonly (readonly Candidate[])[]
   /** There is one candidate in all of the tiers: nobody could take its calls over. */
   readonly alone: boolean
+  /** The share of a tier that may be ejected at a time, where no lower tier could take over. */
+  readonly mostEjected: number
   readonly strategy: Strategy
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]

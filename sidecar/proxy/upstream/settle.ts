@@ -43,6 +43,11 @@ function judge(plan: Plan, candidate: Candidate, now: number): (one: Health, who
       tier.filter((other) => !own(other) && other.weight > 0 && other.serves(model))
     const at = route.tiers.findIndex((tier) => tier.includes(candidate))
     const lower = route.tiers.slice(at + 1).some((tier) => others(tier).some(({ standing }) => standing.usable(model, now)))
-    return mayEject(one, [one, ...others(route.tiers[at] ?? []).map(({ standing }) => standing.asked(model))], lower, now)
+    return mayEject(
+      one,
+      [one, ...others(route.tiers[at] ?? []).map(({ standing }) => standing.asked(model))],
+      lower ? Infinity : route.mostEjected,
+      now,
+    )
   }
 }

@@ -140,7 +140,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     }),
     overall: (now) => {
       const common = worstOf([atHost.health.state(now), ofAccount().state(now)])
-      return common === 'healthy' ? worstOf(book.about(upstream).map((one) => one.health.state(now))) : common
+      return words(common) === 'healthy' ? worstOf(book.about(upstream).map((one) => one.health.state(now))) : common
     },
     began: (model, tokens, now) => {
       standing.inFlight++
@@ -167,7 +167,8 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
         return tell(atHost, '', told)
       }
       if (effect === 'none') {
-        atHost.health.release(host_)
+        if (isAnswer(told)) atHost.health.note(host_, 'good', now)
+        else atHost.health.release(host_)
         account.health.release(account_)
         return level.health.release(model_)
       }
@@ -205,6 +206,8 @@ function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'un
     state: (model, now) => worstOf(three(model).map((one) => one.state(now))),
   }
 }
+
+const isAnswer = ({ what }: Told): boolean => what.startsWith('status ')
 
 /** There was no key to be shown: the upstream has not been asked. */
 const passedNothing = ({ what }: Told): boolean => what === 'no_credential'

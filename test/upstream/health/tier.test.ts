@@ -18,28 +18,28 @@ const exhausted = (): Health => after('exhausted')
 
 test('the last usable one of a tier is not ejected', () => {
   const one = well()
-  assert.equal(mayEject(one, [one], false, 0), false)
-  assert.equal(mayEject(one, [one, limited()], false, 0), false)
-  assert.equal(mayEject(one, [one, refused(), limited(), exhausted()], false, 0), false)
-  assert.equal(mayEject(one, [one, well()], false, 0), true)
+  assert.equal(mayEject(one, [one], 0.5, 0), false)
+  assert.equal(mayEject(one, [one, limited()], 0.5, 0), false)
+  assert.equal(mayEject(one, [one, refused(), limited(), exhausted()], 0.5, 0), false)
+  assert.equal(mayEject(one, [one, well()], 0.5, 0), true)
 })
 
 test('no more than half of a tier is ejected', () => {
   const one = well()
-  assert.equal(mayEject(one, [one, ejected(), well()], false, 0), false)
-  assert.equal(mayEject(one, [one, ejected(), well(), well()], false, 0), true)
-  assert.equal(mayEject(one, [one, ejected(), ejected(), well(), well()], false, 0), false)
+  assert.equal(mayEject(one, [one, ejected(), well()], 0.5, 0), false)
+  assert.equal(mayEject(one, [one, ejected(), well(), well()], 0.5, 0), true)
+  assert.equal(mayEject(one, [one, ejected(), ejected(), well(), well()], 0.5, 0), false)
 })
 
 test('where a lower tier can take over, all of it may be', () => {
   const one = well()
-  assert.equal(mayEject(one, [one], true, 0), true)
-  assert.equal(mayEject(one, [one, ejected(), ejected()], true, 0), true)
+  assert.equal(mayEject(one, [one], Infinity, 0), true)
+  assert.equal(mayEject(one, [one, ejected(), ejected()], Infinity, 0), true)
 })
 
 test('one on probation still counts as ejected', () => {
   const one = well()
-  assert.equal(mayEject(one, [one, ejected()], false, 10_000), false)
+  assert.equal(mayEject(one, [one, ejected()], 0.5, 10_000), false)
 })
 
 test('a call that nobody is fit for goes to the least bad, and to none whose key was refused', () => {

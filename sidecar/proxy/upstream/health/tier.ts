@@ -3,11 +3,11 @@ import type { Health, HealthState } from '../health.ts'
 type Asked = Pick<Health, 'state' | 'usable' | 'until'>
 
 /**
- * Whether `one` may be ejected from its tier: where a lower tier can take over, always; else never the last that is usable, and no more than
- * half of the tier. A bad upstream is better than none, and when many fail at once it is rarely their fault.
+ * Whether `one` may be ejected from its tier: where a lower tier can take over, always (`most` is Infinity then); else never the last that is usable,
+ * and no more than `most` of the tier, a share. A bad upstream is better than none, and when many fail at once it is rarely their fault.
  */
-export function mayEject(one: Asked, tier: readonly Asked[], lowerUsable: boolean, now: number): boolean {
-  if (lowerUsable) return true
+export function mayEject(one: Asked, tier: readonly Asked[], most: number, now: number): boolean {
+  if (most === Infinity) return true
   let ejected = 1
   let othersUsable = false
   for (const other of tier) {
@@ -16,7 +16,7 @@ export function mayEject(one: Asked, tier: readonly Asked[], lowerUsable: boolea
     if (state === 'ejected' || state === 'probation') ejected++
     else othersUsable ||= other.usable(now)
   }
-  return othersUsable && ejected * 2 <= tier.length
+  return othersUsable && ejected <= most * tier.length
 }
 
 /** From the best to the worst. A limit goes by within seconds and an ejection is a guess; an account without money is none. */
