@@ -68,6 +68,11 @@ test('an upstream has one credential or several, each of them declared', async (
   assert.match(missing ?? '', /^upstreams\[0\]\.credentials\[0\]: must be a name declared in credentials/)
 })
 
+test('a check is told to be of no use yet', async () => {
+  const { warnings } = await parseConfig(withUpstream({ check: { by: 'models' } }), 'x')
+  assert.deepEqual(warnings, ['x upstreams[0].check.by: is not used by this version yet: calls alone tell of an upstream'])
+})
+
 test('a check by path needs its path, and no other uses one', async () => {
   assert.deepEqual(await refusalOf(withUpstream({ check: { by: 'path' } })), ['upstreams[0].check.by: is path: needs path beside it'])
   assert.deepEqual(await refusalOf(withUpstream({ check: { path: '/up' } })), ['upstreams[0].check.path: is used only where by is path'])
