@@ -25,13 +25,21 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...everyone(root),
       ...sameNames(root, 'clients'),
       ...sameNames(root, 'models'),
+      ...sameNames(root, 'upstreams'),
+      ...sameNames(root, 'routes'),
+      ...unknownUpstreams(root),
     ],
     warnings: trials(root),
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]
-    found.problems.push(...halfCertificate(upstream, path), ...undeclared(upstream, root, path), ...circle(upstream, root, path))
-    found.warnings.push(...inTheClear(upstream, path))
+    found.problems.push(
+      ...halfCertificate(upstream, path),
+      ...undeclared(upstream, root, path),
+      ...pathlessCheck(upstream, path),
+      ...circle(upstream, root, path),
+    )
+    found.warnings.push(...inTheClear(upstream, path), ...unaskedCheck(upstream, path))
   }
   found.warnings.push(...unused(root))
   return found
@@ -76,7 +84,7 @@ function everyone(root: Fields): Finding[] {
   return [{ path: ['cors', 'credentials'], message: 'cannot go with the origin *: browsers refuse that' }]
 }
 
-function sameNames(root: Fields, list: 'clients' | 'models'): Finding[] {
+function sameNames(root: Fields, list: 'clients' | 'models' | 'upstreams' | 'routes'): Finding[] {
   const names = items(root[list]).map(({ name }) => name)
   return names.flatMap((name, index) =>
     typeof name === 'string' && names.indexOf(name) < index
@@ -101,15 +109,61 @@ function halfCertificate(upstream: Fields, path: Path): Finding[] {
 }
 
 function undeclared(upstream: Fields, root: Fields, path: Path): Finding[] {
-  const wanted = upstream['credential']
   const known = Object.keys(fields(root['credentials']))
-  if (typeof wanted !== 'string' || known.includes(wanted)) return []
-  return [{ path: [...path, 'credential'], message: 'must be a name declared in credentials', wanted, known }]
+  const { credential, credentials } = upstream
+  const both: Finding[] =
+    credential !== undefined && credentials !== undefined
+      ? [{ path: [...path, 'credentials'], message: 'stands beside credential: keep one of them' }]
+      : []
+  const named: [Path, unknown][] = [
+    [[...path, 'credential'], credential],
+    ...(Array.isArray(credentials) ? credentials : []).map((wanted, at): [Path, unknown] => [[...path, 'credentials', at], wanted]),
+  ]
+  return [
+    ...both,
+    ...named.flatMap(([at, wanted]) =>
+      typeof wanted !== 'string' || known.includes(wanted)
+        ? []
+        : [{ path: at, message: 'must be a name declared in credentials', wanted, known }],
+    ),
+  ]
+}
+
+/** Routes and overrides speak of upstreams by their names. */
+function unknownUpstreams(root: Fields): Finding[] {
+  const known = items(root['upstreams']).flatMap(({ name }) => (typeof name === 'string' ? [name] : []))
+  const lists: [Path, unknown][] = [
+    [['routing', 'overrides', 'upstreams'], fields(fields(root['routing'])['overrides'])['upstreams']],
+    ...items(root['routes']).map(({ upstreams }, at): [Path, unknown] => [['routes', at, 'upstreams'], upstreams]),
+  ]
+  return lists.flatMap(([path, list]) =>
+    (Array.isArray(list) ? list : []).flatMap((wanted, at) =>
+      typeof wanted !== 'string' || known.includes(wanted)
+        ? []
+        : [{ path: [...path, at], message: 'must be the name of an upstream', wanted, known }],
+    ),
+  )
+}
+
+function pathlessCheck({ check }: Fields, path: Path): Finding[] {
+  const { by, path: asked } = fields(check)
+  if ((by === 'path') === (asked !== undefined)) return []
+  return by === 'path'
+    ? [{ path: [...path, 'check', 'by'], message: 'is path: needs path beside it' }]
+    : [{ path: [...path, 'check', 'path'], message: 'is used only where by is path' }]
+}
+
+/** Taken, so that one config serves this version and the next. */
+function unaskedCheck({ check }: Fields, path: Path): Finding[] {
+  const { by = 'off' } = fields(check)
+  return by === 'off'
+    ? []
+    : [{ path: [...path, 'check', 'by'], message: 'is not used by this version yet: calls alone tell of an upstream' }]
 }
 
 function inTheClear(upstream: Fields, path: Path): Finding[] {
-  const { url, credential } = upstream
-  if (typeof url !== 'string' || credential === undefined) return []
+  const { url, credential, credentials } = upstream
+  if (typeof url !== 'string' || (credential ?? credentials) === undefined) return []
   const { protocol, hostname } = URL.parse(url) ?? {}
   if (protocol !== 'http:' || hostname === undefined || isLoopback(hostname.replace(/^\[|\]$/g, ''))) return []
   return [{ path: [...path, 'url'], message: 'is http: the key travels unencrypted' }]
@@ -125,7 +179,9 @@ function trials(root: Fields): Finding[] {
 }
 
 function unused(root: Fields): Finding[] {
-  const used = new Set(items(root['upstreams']).map(({ credential }) => credential))
+  const used = new Set<unknown>(
+    items(root['upstreams']).flatMap(({ credential, credentials }) => [credential, ...(Array.isArray(credentials) ? credentials : [])]),
+  )
   return Object.keys(fields(root['credentials']))
     .filter((name) => !used.has(name))
     .map((name) => ({ path: ['credentials', name], message: 'is used by no upstream' }))

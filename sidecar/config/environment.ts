@@ -34,6 +34,7 @@ export async function configFromEnvironment(env: Env): Promise<Parsed> {
   const port = one(['PORT'])
   const admin = one(['ADMIN_PORT'])
   const level = one(['LOG_LEVEL'])
+  const [defaultModel, fallbackModel, retries] = [one(['DEFAULT_MODEL']), one(['FALLBACK_MODEL']), one(['MAX_RETRIES'])]
   const value = {
     ...upstream,
     ...(port && { listen: { port: put('listen.port', port.name, portOf(port)) } }),
@@ -45,10 +46,13 @@ export async function configFromEnvironment(env: Env): Promise<Parsed> {
       ...(noProxy && { noProxy: put('network.noProxy', noProxy.name, noProxy.value.split(/[\s,]+/).filter(Boolean)) }),
     },
     timeouts: timeoutsOf(one(['REQUEST_TIMEOUT']), problems),
+    routing: {
+      ...(defaultModel && { defaultModel: put('routing.defaultModel', defaultModel.name, defaultModel.value) }),
+      ...(fallbackModel && { fallbacks: [{ model: put('routing.fallbacks[0].model', fallbackModel.name, fallbackModel.value) }] }),
+    },
+    ...retryOf(retries, problems),
   }
   problems.push(...samePort(port, admin), ...controlPort(port), ...controlPort(admin))
-  const retries = one(['MAX_RETRIES'])
-  if (retries && !/^\d{1,3}$/.test(retries.value)) problems.push({ path: retries.name, message: 'must be a whole number from 0 to 999' })
 
   const nameOf = (path: string): string | undefined => {
     const name = written.get(path) ?? written.get(path.replace(/\[\d+\]$/, ''))
@@ -63,7 +67,7 @@ export async function configFromEnvironment(env: Env): Promise<Parsed> {
   // What has no variable behind it follows from a problem that was told above.
   const told = problems.length > 0 ? checked.problems.filter(({ path }) => nameOf(path) !== undefined) : checked.problems
   if (problems.length + told.length > 0 || checked.output === undefined) throw new ConfigRefused(source, [...problems, ...told.map(named)])
-  const warnings = [...checked.warnings.map(named), ...notYet(env), ...keyless(upstream)]
+  const warnings = [...checked.warnings.map(named), ...keyless(upstream)]
   return { config: freeze(checked.output), warnings: warnings.map((warning) => describe(source, warning)) }
 }
 
@@ -142,6 +146,14 @@ function timeoutsOf(timeout: Chosen | undefined, problems: Problem[]): object {
   return { total: wait, firstEvent: wait, idle: wait }
 }
 
+/** Repeats come on top of the first attempt. */
+function retryOf(retries: Chosen | undefined, problems: Problem[]): object {
+  if (retries === undefined) return {}
+  if (/^\d$/.test(retries.value)) return { retry: { attempts: 1 + Number(retries.value) } }
+  problems.push({ path: retries.name, message: 'must be a whole number from 0 to 9' })
+  return {}
+}
+
 /** What is no port is left as it is, for the schema to refuse. */
 function portOf({ value }: Chosen): unknown {
   return /^\d{1,9}$/.test(value) ? Number(value) : value
@@ -162,12 +174,6 @@ function controlPort(port: Chosen | undefined): Problem[] {
 function levelOf(text: string): string {
   const level = text.toLowerCase()
   return levelNames[level] ?? level
-}
-
-function notYet(env: Env): Problem[] {
-  const names = ['DEFAULT_MODEL', 'FALLBACK_MODEL', 'MAX_RETRIES'].filter((name) => isSet(env[name]))
-  if (names.length === 0) return []
-  return [{ path: listed(names), message: `${names.length > 1 ? 'are' : 'is'} not used by this version yet: calls go out as if without` }]
 }
 
 function keyless(upstream: object): Problem[] {

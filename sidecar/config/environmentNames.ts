@@ -20,9 +20,9 @@ export const environmentNames = [
   { names: ['LOG_LEVEL'], help: 'trace, debug, info, warn, error, fatal or silent, in any case' },
   { names: ['PORT'], help: 'port for the calls of the app; 0 takes any free one' },
   { names: ['ADMIN_PORT'], help: 'port for probes and metrics; 0 takes any free one' },
-  { names: ['DEFAULT_MODEL'], help: 'taken, but not used by this version yet' },
-  { names: ['FALLBACK_MODEL'], help: 'taken, but not used by this version yet' },
-  { names: ['MAX_RETRIES'], help: 'taken, but not used by this version yet' },
+  { names: ['DEFAULT_MODEL'], help: 'the model of calls that name none' },
+  { names: ['FALLBACK_MODEL'], help: 'the model to ask when the one asked for cannot be had' },
+  { names: ['MAX_RETRIES'], help: 'so many attempts more than one, at most; 2 when unset' },
 ] as const satisfies readonly EnvironmentName[]
 
 /**

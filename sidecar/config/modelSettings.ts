@@ -5,7 +5,7 @@ import { versionPattern } from './semanticVersion.ts'
 import { optional, required } from './setting.ts'
 
 const aModelName = 'must be the name of a model: printable ASCII without spaces, at most 200 characters'
-const modelName = v.pipe(v.string(aModelName), v.regex(/^[\x21-\x7e]{1,200}$/, aModelName))
+export const modelName = v.pipe(v.string(aModelName), v.regex(/^[\x21-\x7e]{1,200}$/, aModelName))
 
 // A version such as 1.10 is a number to YAML, and to JSON without quotes.
 const aVersion = 'must be a semantic version such as 1.4.0 or 2.0.0-rc.1'
@@ -15,6 +15,9 @@ const aPrice = 'must be dollars for a million tokens: a number from 0 to 100000,
 const price = v.pipe(v.number(aPrice), v.minValue(0, aPrice), v.maxValue(100_000, aPrice))
 
 const tokens = count({ most: 1_000_000_000 })
+
+const aTemperature = 'must be a number from 0 to 2, without quotes'
+const temperature = v.pipe(v.number(aTemperature), v.minValue(0, aTemperature), v.maxValue(2, aTemperature))
 
 const model = mapping({
   name: required(modelName, { help: 'What clients ask for.' }),
@@ -35,6 +38,13 @@ const model = mapping({
       output: optional(tokens, { help: 'Most tokens it answers with.' }),
     }),
     { help: 'What it takes.' },
+  ),
+  defaults: optional(
+    mapping({
+      maxTokens: optional(tokens, { help: 'The most tokens of an answer, where the client set no such limit.' }),
+      temperature: optional(temperature, { help: 'The temperature, where the client set none.' }),
+    }),
+    { help: 'What is put into calls that leave it open.' },
   ),
 })
 

@@ -5,6 +5,7 @@ import { admin, clientsSchema, listen } from './listenerSettings.ts'
 import { control, cors, local } from './localSettings.ts'
 import { mapping, named } from './mapping.ts'
 import { models } from './modelSettings.ts'
+import { health, retry, route, routing } from './routingSettings.ts'
 import { optional, required, setting } from './setting.ts'
 import { credential, upstream } from './upstreamSettings.ts'
 
@@ -203,16 +204,22 @@ export const configSchema = mapping({
     v.pipe(
       v.array(upstream, 'must be a list of upstreams'),
       v.minLength(1, 'is empty: name one upstream'),
-      v.maxLength(1, 'names more than one upstream: this version supports one'),
+      v.maxLength(64, 'names more than 64 upstreams'),
     ),
-    { help: 'Where the calls go; this version supports one.' },
+    { help: 'Where the calls go.' },
   ),
   credentials: setting(named(name, credential), {
     default: {},
     help: 'The keys, each under a name that upstreams refer to.',
     reason: 'An upstream without authentication needs none.',
   }),
-  models: optional(models, { help: 'What is known of models; checked, but used for nothing yet by this version.' }),
+  models: optional(models, {
+    help: 'What is known of models. Names, versions, prices and limits are checked; only defaults are put into calls.',
+  }),
+  routing: section(routing, 'How calls find upstreams.'),
+  routes: optional(v.array(route, 'must be a list of routes'), { help: 'Rules for some models; for all others, routing alone.' }),
+  retry: section(retry, 'When a call is tried again.'),
+  health: section(health, 'When an upstream is left alone for a while.'),
   timeouts: section(timeouts, 'Every wait has a bound.'),
   limits: section(limits, 'What one sidecar takes on.'),
   streams: section(streams, 'Server-sent events.'),

@@ -1,6 +1,8 @@
 import * as v from 'valibot'
 import { count, filePath, flag, headerName, host, httpUrl, ipAddress, name } from './kinds.ts'
-import { mapping } from './mapping.ts'
+import { mapping, named } from './mapping.ts'
+import { modelName } from './modelSettings.ts'
+import { check, modelPattern } from './routingSettings.ts'
 import { optional, required, setting } from './setting.ts'
 
 const authSchemes = ['bearer', 'api-key', 'x-api-key', 'x-goog-api-key'] as const
@@ -43,6 +45,26 @@ export const upstream = mapping({
   name: required(name, { help: 'What metrics, logs and headers call this upstream.' }),
   url: required(upstreamUrl, { help: 'Base URL; path and query of it are put before those of the call.' }),
   credential: optional(name, { help: 'Which of the credentials to send. Without it, none is sent.' }),
+  credentials: optional(v.pipe(v.array(name, 'must be a list of names of credentials'), v.minLength(1, 'is empty')), {
+    help: 'Several of them, in place of credential: each is an account of its own, with limits of its own.',
+  }),
+  tier: setting(count({ most: 100 }), {
+    default: 1,
+    help: 'Calls go to the upstreams of the lowest tier of which one can be used.',
+    reason: 'Without tiers, all share the calls.',
+  }),
+  weight: setting(count({ least: 0, most: 10_000 }), {
+    default: 1,
+    help: 'Its share of the calls, beside the weights of the others of its tier; 0 for none.',
+    reason: 'Equal shares.',
+  }),
+  models: optional(v.pipe(v.array(modelPattern, 'must be a list of models'), v.minLength(1, 'is empty: leave it out for all')), {
+    help: 'The models it has, as clients call them; * stands for any characters. Without it, all.',
+  }),
+  modelNames: optional(named(modelName, modelName), {
+    help: 'What it calls models that clients call otherwise; the name in the body is replaced, and nothing else.',
+  }),
+  check: v.optional(required(check, { help: 'Asks whether it is there while no call does.' }), {}),
   auth: setting(auth, {
     default: 'bearer',
     help: 'How the key is sent: bearer is "authorization: Bearer KEY", the others are headers of that name.',

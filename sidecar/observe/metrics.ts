@@ -1,5 +1,6 @@
 import type { Call, Facts } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
+import type { Unrepeated } from '../proxy/unrepeated.ts'
 import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
 import { additions, durations } from './catalogue.ts'
@@ -15,6 +16,8 @@ export interface Metrics {
   readonly observe: (call: Call, url: URL) => void
   /** A request that never became a call was turned away. */
   readonly refused: (kind: KindName) => void
+  /** A call that failed was not tried again. */
+  readonly unrepeated: (why: Unrepeated) => void
   /** All of them, in the format that the scraper's `Accept` prefers. */
   readonly tell: (accept?: string) => Promise<{ readonly type: string; readonly text: string }>
 }
@@ -29,6 +32,7 @@ export function metrics(sources: Readings): Metrics {
   const calls = counters(all, 'outrider_calls_total')
   const errors = counters(all, 'outrider_errors_total')
   const attempts = counters(all, 'outrider_attempts_total')
+  const retriesRefused = counters(all, 'outrider_retries_refused_total')
   const firstByte = histograms(all, 'outrider_first_byte_seconds', durations)
   const added = histograms(all, 'outrider_added_seconds', additions)
   const tokens = counters(all, 'outrider_tokens_total')
@@ -62,10 +66,17 @@ export function metrics(sources: Readings): Metrics {
   const attemptsOf = remembered((upstream: string) => attempts({ upstream }))
   const errorsOf = remembered((kind: KindName) => errors({ kind, fault: kinds[kind].fault }))
 
+  const refusedRetries = remembered((reason: Unrepeated) => retriesRefused({ reason }))
+
   const observeAdded = (facts: Facts, overMs: number, trace: string | undefined): void => {
     if (facts.attempts === 0 || facts.firstByteMs === 0) return
     addedToFirstByte.observe(facts.ownMs / 1_000, trace)
     if (facts.error === undefined) addedToCall.observe(addedMs(facts, overMs) / 1_000, trace)
+  }
+  const countAttempts = ({ tried, attempts: made, upstream }: Facts): void => {
+    // One that was sent a second time over a new connection stands there twice, and is one.
+    if (tried?.length === made) for (const one of tried) attemptsOf(one.upstream).n++
+    else attemptsOf(upstream).n += made
   }
   const countTokens = (count: (type: string) => { n: number }, { usage }: Facts): void => {
     if (usage === undefined) return
@@ -95,7 +106,7 @@ export function metrics(sources: Readings): Metrics {
       observeAdded(facts, overMs, trace)
       countTokens(model.tokens, facts)
       if (facts.attempts > 0) {
-        attemptsOf(facts.upstream).n += facts.attempts
+        countAttempts(facts)
         model.selections.n++
       }
       // An error of the model's own passes as it came.
@@ -110,6 +121,9 @@ export function metrics(sources: Readings): Metrics {
     },
     refused: (kind) => {
       errorsOf(kind).n++
+    },
+    unrepeated: (why) => {
+      refusedRetries(why).n++
     },
     tell: async (accept = '') => {
       const format: Format = /application\/openmetrics-text/i.test(accept) ? 'openmetrics' : 'prometheus'

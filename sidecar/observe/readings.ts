@@ -1,5 +1,6 @@
 import { readdirSync } from 'node:fs'
 import type { MetricName } from './catalogue.ts'
+import { healthStates, type HealthState } from '../proxy/upstream/health/tier.ts'
 import type { Exposition } from './tallies.ts'
 
 /** What is asked for at each scrape rather than counted. */
@@ -11,6 +12,7 @@ export interface Readings {
   readonly webSockets: () => number
   readonly droppedLines: () => number
   readonly config: () => ConfigReading
+  readonly upstreamStates: () => readonly { readonly upstream: string; readonly state: HealthState }[]
 }
 
 interface ConfigReading {
@@ -38,6 +40,11 @@ export function readings({ register }: Exposition, sources: Readings, rate: () =
   several('outrider_memory_bytes', 'kind', memory)
   several('outrider_config_reload_total', 'result', () => sources.config().reloads)
   one('outrider_config_last_success_timestamp_seconds', () => sources.config().loadedMs / 1_000)
+  register('outrider_upstream_state', () =>
+    sources
+      .upstreamStates()
+      .flatMap(({ upstream, state }) => healthStates.map((each) => ({ labels: { upstream, state: each }, value: each === state ? 1 : 0 }))),
+  )
   register('outrider_config_info', () => [{ labels: { hash: sources.config().hash }, value: 1 }])
   one('process_resident_memory_bytes', () => process.memoryUsage.rss())
   one('process_cpu_seconds_total', () => {

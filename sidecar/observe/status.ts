@@ -1,6 +1,9 @@
 import type { Key } from '../proxy/layers/credential.ts'
 import type { Document } from '../proxy/layers/local.ts'
 import type { Condition, State } from '../proxy/upstream/condition.ts'
+import type { HealthState } from '../proxy/upstream/health.ts'
+import { bestOf } from '../proxy/upstream/health/tier.ts'
+import type { Standing } from '../proxy/upstream/standing.ts'
 import { version } from '../version.ts'
 
 export interface StatusSources {
@@ -12,8 +15,8 @@ export interface StatusSources {
     readonly name: string
     readonly condition: Condition
     readonly connections: () => { open: number; busy: number; waiting: number }
-    /** Its key, where it has one. */
-    readonly key: Pick<Key, 'current'> | undefined
+    /** One for each of its keys, or one without. */
+    readonly accounts: readonly { readonly key: Pick<Key, 'current'> | undefined; readonly standing: Pick<Standing, 'overall'> }[]
   }[]
 }
 
@@ -24,7 +27,11 @@ export interface Status {
 }
 
 export function status({ now, beganMs, calls, upstreams }: StatusSources): Status {
-  const stateOf = ({ condition, key }: (typeof upstreams)[number]): State => (isUsable(key) ? condition.state() : 'unhealthy')
+  type Source = (typeof upstreams)[number]
+  const finerOf = ({ accounts }: Source): HealthState => bestOf(accounts.map(({ standing }) => standing.overall(now())))
+  const isKeyed = ({ accounts }: Source): boolean => accounts.some(({ key }) => isUsable(key))
+  const stateOf = (upstream: Source): State =>
+    isKeyed(upstream) ? worse(upstream.condition.state(), coarse[finerOf(upstream)]) : 'unhealthy'
   const overall = (): State => {
     const states = upstreams.map(stateOf)
     if (states.every((state) => state === 'healthy')) return 'healthy'
@@ -40,10 +47,11 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
           status: closed ? 'draining' : overall(),
           upstreams: upstreams.map((upstream) => {
             const { failuresInARow, lastGoodMsAgo, lastBad } = upstream.condition.read(now())
-            const problem = isUsable(upstream.key) ? undefined : 'no_credential'
+            const problem = isKeyed(upstream) ? undefined : 'no_credential'
             return {
               name: upstream.name,
               status: stateOf(upstream),
+              state: finerOf(upstream),
               problem,
               failures_in_a_row: failuresInARow,
               last_success_seconds_ago: seconds(lastGoodMsAgo),
@@ -65,6 +73,7 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
             name: upstream.name,
             healthy: stateOf(upstream) !== 'unhealthy',
             status: stateOf(upstream),
+            state: finerOf(upstream),
             connections: upstream.connections(),
             attempts,
             // Before the first attempt there is none, and 0 or 1 would be a guess.
@@ -75,6 +84,23 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
       },
     }),
   }
+}
+
+/** In the words of `/health`: one that is let alone is of no use now, and one that asked for patience soon will be. */
+const coarse: Readonly<Record<HealthState, State>> = {
+  healthy: 'healthy',
+  slow_start: 'healthy',
+  limited: 'degraded',
+  probation: 'degraded',
+  ejected: 'unhealthy',
+  down: 'unhealthy',
+  exhausted: 'unhealthy',
+  auth_failed: 'unhealthy',
+}
+
+const worse = (one: State, other: State): State => {
+  if (one === 'unhealthy' || other === 'unhealthy') return 'unhealthy'
+  return one === 'healthy' ? other : one
 }
 
 /** Without a key no call can be made, whatever the upstream does. */

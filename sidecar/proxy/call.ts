@@ -1,9 +1,14 @@
 import type { KindName, SidecarError } from './errors.ts'
+import type { Headers } from './headers.ts'
 import type { Life } from './life.ts'
 import type { AnswerEnds } from './llm/answerEnds.ts'
 import type { Operation } from './llm/operation.ts'
+import type { Plan } from './plan.ts'
 import type { Usage } from './llm/usage.ts'
 import type { Trace } from './trace.ts'
+import type { Unrepeated } from './unrepeated.ts'
+
+export type { Headers } from './headers.ts'
 
 /** Takes bytes: any number of `data`, then exactly one of `end` and `fail`. */
 export interface Sink {
@@ -20,9 +25,6 @@ export interface Tap {
   /** Ends the flow from the reader's side: whoever sends is told at once, and the sink hears `fail` with this reason. */
   close: (reason: SidecarError) => void
 }
-
-/** Names in lower case; a header that came more than once is a list. */
-export type Headers = Record<string, string | string[] | undefined>
 
 /** A request body that is not kept: it flows once, from the client to one attempt. */
 export interface Upload {
@@ -41,6 +43,11 @@ export interface Wishes {
   /** From the client's own timeout headers; zero where it set none. */
   readonly timeoutMs: number
   readonly readTimeoutMs: number
+  /** How often the client has repeated this call by itself. */
+  readonly retries: number
+  /** The upstream and the model that it asks for by header; empty where it does not. */
+  readonly upstream: string
+  readonly model: string
 }
 
 /** One try at an upstream: how it came out, and how long that took. */
@@ -56,12 +63,16 @@ export interface Facts {
   operation: Operation
   client: string
   model: string
+  /** What the upstream was asked for; empty where that is not known. */
+  served: string
   stream: boolean
   upstream: string
   attempts: number
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
+  /** Why a call that failed was not tried again. */
+  unrepeated: Unrepeated | undefined
   bytesIn: number
   bytesOut: number
   trace: Trace
@@ -111,11 +122,13 @@ export function newFacts(now: number, trace: Trace): Facts {
     operation: 'other',
     client: '',
     model: '',
+    served: '',
     stream: false,
     upstream: '',
     attempts: 0,
     status: 0,
     error: undefined,
+    unrepeated: undefined,
     bytesIn: 0,
     bytesOut: 0,
     trace,
@@ -169,6 +182,10 @@ export interface Call {
   readonly facts: Facts
   /** A kept connection has just proved stale: only a new one will do. */
   readonly fresh: boolean
+  /** No other upstream could take it over: this one gets the time it needs. */
+  readonly last: boolean
+  /** Where it goes; undefined for what never leaves. */
+  readonly plan: Plan | undefined
   /** Passes an interim answer (1xx) on. */
   readonly inform: (status: number, headers: Headers) => void
 }

@@ -34,6 +34,7 @@ export const kinds = {
   proxy_overloaded: kind(503, 'sidecar', 'safe', 'As many calls, or bytes, as configured are already in flight.'),
   draining: kind(503, 'sidecar', 'safe', 'Outrider is shutting down and its grace is nearly over.'),
   no_credential: kind(503, 'sidecar', 'safe', 'The key for the upstream is missing or cannot be used.'),
+  no_upstream: kind(503, 'upstream', 'safe', 'None of the upstreams that have this model can be used now.'),
   pool_timeout: kind(504, 'sidecar', 'safe', 'All connections to the upstream stayed busy.'),
   dns_failed: kind(502, 'upstream', 'safe', 'The name of the upstream could not be resolved.'),
   connect_failed: kind(502, 'upstream', 'safe', 'No connection to the upstream could be opened.'),
@@ -67,6 +68,7 @@ export const actions: Readonly<Record<KindName, string>> = {
   proxy_overloaded: 'Repeat after `retry-after`. If it happens often, raise `limits.inFlight` or `limits.memory`, or run more pods.',
   draining: "Repeat: another pod will answer. If long calls are cut, raise `drain.grace` and the pod's `terminationGracePeriodSeconds`.",
   no_credential: 'Mount the key where `credentials` says, or set its variable; the log says what is wrong with it.',
+  no_upstream: 'Look at the states in the answer: each says what is wrong with its upstream, and when it will be tried again.',
   pool_timeout: 'Raise `connections` of the upstream, or send fewer calls at a time.',
   dns_failed: "Check the host in the upstream's `url`, and the pod's DNS; `addresses` or `network.hostAliases` go around it.",
   connect_failed: "Check host and port in the upstream's `url`, network policies, and whether a proxy is needed (`network.httpsProxy`).",
@@ -90,12 +92,20 @@ export class SidecarError extends Error {
   readonly kind: KindName
   /** How long the client should wait before it asks again. */
   readonly retryAfterMs: number | undefined
+  /** What else the answer says, beside the message. */
+  readonly details: Readonly<Record<string, unknown>> | undefined
 
-  constructor(kind: KindName, message: string, options: ErrorOptions & { retryAfterMs?: number } = {}) {
+  constructor(kind: KindName, message: string, options: ErrorOptions & Details = {}) {
     super(message, options)
     this.kind = kind
     this.retryAfterMs = options.retryAfterMs
+    this.details = options.details
   }
+}
+
+interface Details {
+  readonly retryAfterMs?: number
+  readonly details?: Readonly<Record<string, unknown>>
 }
 
 /** What nobody translated is a defect of ours, and says so. */

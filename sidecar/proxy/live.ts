@@ -30,7 +30,7 @@ export function live(first: Serving, lasting: Lasting, say: Say): Live {
     const before = live.current
     try {
       if (closed) throw new Error('the proxy is being closed')
-      if (serving.target.key !== before.target.key) mustHaveKey(serving, lasting)
+      mustHaveKeys(serving, before, lasting)
       prepare(next)()
     } catch (err) {
       serving.release()
@@ -76,12 +76,16 @@ function afterAll(lives: ReadonlySet<Life>, then: () => void): void {
 }
 
 /** At a start a key may come later; in place of one that works, one that does not would be a step back. */
-function mustHaveKey({ target, config }: Serving, { configName }: Lasting): void {
-  const name = config.upstreams[0]?.credential ?? ''
-  try {
-    target.key?.current()
-  } catch (err) {
-    throw new ConfigRefused(configName, [{ path: `credentials.${name}`, message: (err as Error).message }])
+function mustHaveKeys({ targets }: Serving, before: Serving, { configName }: Lasting): void {
+  for (const target of targets) {
+    if (before.targets.includes(target)) continue
+    for (const { credential, key } of target.accounts) {
+      try {
+        key?.current()
+      } catch (err) {
+        throw new ConfigRefused(configName, [{ path: `credentials.${credential}`, message: (err as Error).message }])
+      }
+    }
   }
 }
 

@@ -7,19 +7,23 @@ import { bodies } from './layers/bodies.ts'
 import { body } from './layers/body.ts'
 import { cors, type CorsOptions } from './layers/cors.ts'
 import { credential, type Key, type Scheme } from './layers/credential.ts'
+import { choose, type ChooseOptions } from './layers/choose.ts'
 import { deadline } from './layers/deadline.ts'
 import { events } from './layers/events.ts'
-import { health as watchHealth } from './layers/health.ts'
+import { fallback, type FallbackOptions } from './layers/fallback.ts'
 import { identify, type Client } from './layers/identify.ts'
 import { health, stats, type Document } from './layers/local.ts'
 import { locate } from './layers/locate.ts'
 import { measure } from './layers/measure.ts'
 import { models } from './layers/models.ts'
 import { read, type Held } from './layers/read.ts'
+import { rename, type RenameOptions } from './layers/rename.ts'
+import { retry, type RetryOptions } from './layers/retry.ts'
+import { route, type RouteOptions } from './layers/route.ts'
 import { stale } from './layers/stale.ts'
 import { streamAlias } from './layers/streamAlias.ts'
-import type { Condition } from './upstream/condition.ts'
 import type { Patience } from './upstream/patience.ts'
+import type { Standing } from './upstream/standing.ts'
 
 export interface Settings {
   readonly timeouts: { readonly total: number; readonly streamTotal: number; readonly idle: number }
@@ -45,19 +49,27 @@ export interface Surroundings {
 /** One upstream, ready to be called. */
 export interface Target {
   readonly scheme: Scheme
-  readonly key: Key | undefined
   readonly patience: Patience
-  readonly condition: Condition
   readonly dispatch: Handler
+  /** One for each of its credentials, or the one that has none. */
+  readonly accounts: readonly Account[]
+}
+
+export interface Account {
+  /** Empty where there is none. */
+  readonly credential: string
+  readonly key: Key | undefined
+  readonly standing: Standing
 }
 
 /**
  * The way of a call, outermost layer first: a call goes down the list, its reply comes back up.
  * Each line says why it stands where it stands; move it only with that reason in hand.
  */
-export function pipeline(settings: Settings, around: Surroundings, target: Target): Handler {
+export function pipeline(settings: Settings, around: Surroundings, ways: Ways): Handler {
   const { timeouts, limits, local, log } = settings
   const { clock, report, defect, admission, held, clients, status } = around
+  const { routing } = ways
   return stack(
     [
       // Above everything: counts and times what the client really got, our own errors too, to the last byte.
@@ -86,25 +98,32 @@ export function pipeline(settings: Settings, around: Surroundings, target: Targe
       where(log.bodies > 0, bodies(log.bodies)),
       // Below read, which makes the body whole: here it is edited, once for all attempts.
       where(local.streamAlias, streamAlias()),
+      // Below all that reads or edits the call for good: from here on it is about where it goes.
+      route(routing),
+      // Above retry: another model is asked only when the attempts with this one have come to nothing.
+      fallback(routing),
+      // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
+      retry(ways.retry),
     ],
-    attempts(settings, clock, target),
+    // One attempt: at the upstream that is best now. Each of them has a way of its own, below.
+    choose(ways.choose),
   )
 }
 
 /** A layer that can be switched off. */
 const where = (on: boolean, layer: Layer): Layer => (on ? layer : (next) => next)
 
-/** The part of the way that exists once per upstream, because its state does. */
-function attempts({ timeouts, streams }: Settings, clock: Clock, { scheme, key, patience, condition, dispatch }: Target): Handler {
+/** The part of the way that exists once per upstream and credential, because its state does. */
+export function way({ timeouts, streams }: Settings, { clock }: Pick<Surroundings, 'clock'>, to: WayOptions): Handler {
+  const { scheme, patience, dispatch } = to.target
   return stack(
     [
-      // Above all that belongs to one attempt: it judges what they make of it, and a stale connection is no failure of the upstream.
-      watchHealth(condition, clock),
+      // Above all that sends: each upstream has its own names for models.
+      rename(to.rename),
       // Above what may repeat an attempt: the wait for the first event is one wait, however often it was begun.
       events({
         clock,
-        firstEventMs: patience.current,
-        observeFirstEvent: patience.observe,
+        patience,
         idleMs: timeouts.idle,
         heartbeatMs: streams.heartbeat,
         longestEventBytes: streams.longestEvent,
@@ -114,8 +133,21 @@ function attempts({ timeouts, streams }: Settings, clock: Clock, { scheme, key, 
       // A kept connection that proved dead is no failure of the attempt, and nobody above hears of it.
       stale(),
       // Innermost: no layer above can log, measure or repeat a key it never saw.
-      credential(scheme, key),
+      credential(scheme, to.key),
     ],
     dispatch,
   )
+}
+
+export interface WayOptions {
+  readonly target: Pick<Target, 'scheme' | 'patience' | 'dispatch'>
+  readonly key: Key | undefined
+  readonly rename: RenameOptions
+}
+
+/** How calls find their upstreams. */
+export interface Ways {
+  readonly routing: RouteOptions & FallbackOptions
+  readonly retry: RetryOptions
+  readonly choose: ChooseOptions
 }

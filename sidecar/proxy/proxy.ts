@@ -14,7 +14,10 @@ import { openServing, type Lasting, type Say } from './serving.ts'
 import { callIds } from './serve/callIds.ts'
 import { openControl } from './serve/openControl.ts'
 import { tunnel } from './serve/tunnel.ts'
+import type { HealthState } from './upstream/health.ts'
+import { bestOf } from './upstream/health/tier.ts'
 import type { OpenTarget } from './upstream/target.ts'
+import { budgets, strategies } from './upstreams.ts'
 
 export interface Proxy {
   readonly port: number
@@ -79,6 +82,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
     config: () => reloading.state(),
+    upstreamStates: () => statesOf(live.current.targets, clock.now()),
   })
   const lasting: Lasting = {
     beganMs: clock.now(),
@@ -93,10 +97,13 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     credentials: kept(),
     clients: kept(),
     targets,
+    budgetFor: budgets(),
+    strategyOf: strategies(Math.random),
+    refused: metrics.unrepeated,
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)
-  const sockets = tunnel(() => live.current.sockets)
+  const sockets = tunnel((url) => live.current.sockets(url))
   const ports = await openPorts({ live, lasting, metrics, sockets, say }, opened)
   const { listening, admin } = ports
   const apply = (next: Config): Promise<void> => live.replace(next, ports.prepare)
@@ -119,9 +126,9 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   })
   opened.push(() => control?.close())
   opened.push(await endingAfterContainers(config, clock, say, quitting.resolve))
-  const { target } = live.current
+  const { targets: upstreams } = live.current
   const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}${control === undefined ? '' : `, control port ${control.port}`}`
-  say('info', `listening on ${where}, upstream ${target.name} (${target.url.origin})`)
+  say('info', `listening on ${where}, ${namesOf(upstreams)}`)
 
   const close = async (): Promise<void> => {
     undo(opened)
@@ -174,6 +181,9 @@ async function endingAfterContainers(
   return watchContainers({ clock, count, say, ended })
 }
 
+const namesOf = (upstreams: readonly OpenTarget[]): string =>
+  `upstream${upstreams.length > 1 ? 's' : ''} ${upstreams.map(({ name, url }) => `${name} (${url.origin})`).join(', ')}`
+
 /** Those of all targets: one from before the last reload may still have calls to end. */
 function connectionsOf(targets: Kept<OpenTarget>): { open: number; busy: number; waiting: number } {
   const sum = { open: 0, busy: 0, waiting: 0 }
@@ -185,6 +195,10 @@ function connectionsOf(targets: Kept<OpenTarget>): { open: number; busy: number;
   }
   return sum
 }
+
+/** Of each upstream, the state of the best of its accounts. */
+const statesOf = (upstreams: readonly OpenTarget[], now: number): { upstream: string; state: HealthState }[] =>
+  upstreams.map(({ name, accounts }) => ({ upstream: name, state: bestOf(accounts.map(({ standing }) => standing.overall(now))) }))
 
 /** The latest first, as each stands on those before it; a second time does nothing. */
 function undo(opened: Opened): void {

@@ -1,20 +1,28 @@
 import { hash } from 'node:crypto'
-import type { Config } from '../config/config.ts'
+import type { Config, Upstream } from '../config/config.ts'
+import { modelMatcher } from '../config/modelPattern.ts'
 import { accessLog } from '../observe/accessLog.ts'
 import { costs } from '../observe/cost.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import { status as openStatus, type Status } from '../observe/status.ts'
+import { status as openStatus, type Status, type StatusSources } from '../observe/status.ts'
 import type { Clock } from './clock.ts'
 import { openClients, type Clients } from './clients.ts'
 import { openCredential, type Credential } from './credentials.ts'
 import type { Kept, Lease } from './kept.ts'
 import type { Admission } from './layers/admit.ts'
 import type { Held } from './layers/read.ts'
-import { pipeline, type Surroundings } from './pipeline.ts'
+import type { Unrepeated } from './unrepeated.ts'
+import { pipeline, type Surroundings, type Ways } from './pipeline.ts'
 import type { Way } from './serve/border.ts'
 import type { TunnelOptions } from './serve/tunnel.ts'
-import { openTarget, type OpenTarget } from './upstream/target.ts'
+import type { Budget } from './upstream/budget.ts'
+import type { Candidate } from './upstream/candidate.ts'
+import type { Route } from './upstream/route.ts'
+import type { Change } from './upstream/standing.ts'
+import type { Strategy } from './upstream/strategies/strategy.ts'
+import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
+import { openWays, healthNumbers, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
 export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -34,13 +42,19 @@ export interface Lasting {
   readonly credentials: Kept<Credential>
   readonly clients: Kept<Clients>
   readonly targets: Kept<OpenTarget>
+  /** What repeats may cost, and how upstreams are weighed, over all configs. */
+  readonly budgetFor: (config: Config) => Budget
+  readonly strategyOf: (name: StrategyName) => Strategy
+  readonly refused: (why: Unrepeated) => void
 }
 
 /** All that one config makes of a call. A call ends on the one it began with. */
 export interface Serving extends Way {
   readonly config: Config
-  readonly target: OpenTarget
-  readonly sockets: TunnelOptions
+  /** In the order of the config. */
+  readonly targets: readonly OpenTarget[]
+  /** How WebSockets are carried, by what they ask for. */
+  readonly sockets: (url: string) => TunnelOptions
   readonly status: Status
   readonly defect: Surroundings['defect']
   /** Lets go of what it holds; what the next config holds too goes on. */
@@ -59,32 +73,41 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     return item
   }
   try {
-    const [upstream] = config.upstreams
-    if (upstream === undefined) throw new Error('a config without upstreams is refused before it comes here')
-    const name = upstream.credential ?? ''
-    const source = config.credentials[name]
-    const openKey = () => openCredential({ name, source: source ?? {}, env: lasting.env, say })
-    const key = source === undefined ? undefined : hold(await lasting.credentials.take(keyOf(name, source), openKey))
     const { current: clients } = hold(await lasting.clients.take(keyOf(config.clients, config.clientsFile), () => openClients(config, say)))
-    // Everything that `openTarget` reads: where any of it differs, the connections of before may not be used.
-    const { pool, connect, write, firstEvent, upstreamIdle } = config.timeouts
-    const targetKey = keyOf(upstream, source, config.network, pool, connect, write, firstEvent, upstreamIdle)
-    const target = hold(await lasting.targets.take(targetKey, () => openTarget(upstream, config, { key, clock, env: lasting.env, say })))
-    const told = reporting(config, lasting, target)
-    const status = openStatus({
-      now: clock.now,
-      beganMs: lasting.beganMs,
-      calls: () => admission,
-      upstreams: [{ name: target.name, condition: target.condition, connections: target.pool.stats, key }],
-    })
+    const opened: Opened[] = []
+    for (const upstream of config.upstreams) {
+      const keys: TargetOptions['keys'][number][] = []
+      for (const name of upstream.credentials ?? [upstream.credential ?? '']) {
+        const source = config.credentials[name]
+        const openKey = () => openCredential({ name, source: source ?? {}, env: lasting.env, say })
+        keys.push({ name, key: source === undefined ? undefined : hold(await lasting.credentials.take(keyOf(name, source), openKey)) })
+      }
+      const health = {
+        upstream: upstream.name,
+        numbers: healthNumbers(config, upstream),
+        random: Math.random,
+        changed: sayChange(lasting.log),
+      }
+      const open = () => openTarget(upstream, config, { keys, health, clock, env: lasting.env, say })
+      opened.push({ upstream, target: hold(await lasting.targets.take(targetKey(config, upstream), open)) })
+    }
+    const targets = opened.map(({ target }) => target)
+    const told = reporting(config, lasting, targets)
+    const status = openStatus({ now: clock.now, beganMs: lasting.beganMs, calls: () => admission, upstreams: targets.map(statusSource) })
     const surroundings = { clock, admission, held, clients, status, ...told }
+    const ways = openWays(opened, config, { clock })
+    const candidates = [...ways.keys()]
+    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf: lasting.strategyOf })
+    const tunnels = new Map(
+      candidates.map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
+    )
     return {
       config,
-      target,
-      handle: pipeline(config, surroundings, target),
+      targets,
+      handle: pipeline(config, surroundings, waysOf(config, { routes, ways }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
-      sockets: socketsOf(config, target, { ...surroundings, newId }),
+      sockets: (url) => tunnels.get(candidateFor(url, routes, clock.now())) as TunnelOptions,
       status,
       defect: told.defect,
       release,
@@ -98,13 +121,81 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
 /** A hash, so that no second copy of a key lies in memory. */
 const keyOf = (...parts: readonly unknown[]): string => hash('sha256', JSON.stringify(parts.map((part) => part ?? null)))
 
-function socketsOf({ limits, timeouts }: Config, target: OpenTarget, rest: Surroundings & { readonly newId: () => string }): TunnelOptions {
+/** Everything that `openTarget` reads: where any of it differs, the connections of before may not be used. */
+function targetKey(config: Config, upstream: Upstream): string {
+  const { pool, connect, write, firstEvent, upstreamIdle } = config.timeouts
+  // What only choosing reads can change without losing what is known of the upstream.
+  const { tier: _tier, weight: _weight, models: _models, modelNames: _names, ...rest } = upstream
+  const sources = (upstream.credentials ?? [upstream.credential ?? '']).map((name) => config.credentials[name])
+  return keyOf(rest, sources, config.network, config.health, pool, connect, write, firstEvent, upstreamIdle)
+}
+
+function waysOf(
+  { retry, routing, timeouts, upstreams }: Config,
+  { routes, ways }: { routes: readonly Route[]; ways: Ways['choose']['ways'] },
+  { clock, refused }: Lasting,
+): Ways {
+  const { overrides, priority, defaultModel, aliases = {} } = routing
+  const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
+  return {
+    routing: {
+      routes,
+      defaultModel,
+      aliases,
+      priority: priority && { header: priority.header.toLowerCase(), models: priority.models },
+      upstreams: upstreams.map(({ name }) => name),
+      mayAskUpstream: (name) => overrides?.upstreams?.includes(name) ?? false,
+      mayAskModel: mayModel,
+      attempts: retry.attempts,
+      routeOf: (model) => routes.find(({ serves }) => serves(model)),
+    },
+    retry: {
+      clock,
+      random: Math.random,
+      totalMs: timeouts.total,
+      streamTotalMs: timeouts.streamTotal,
+      backoffMs: retry.backoff,
+      throttledBackoffMs: retry.throttledBackoff,
+      longestBackoffMs: retry.longestBackoff,
+      longestWaitMs: retry.longestWait,
+      refused,
+    },
+    choose: { clock, ways },
+  }
+}
+
+const statusSource = (target: OpenTarget): StatusSources['upstreams'][number] => ({
+  name: target.name,
+  condition: target.condition,
+  connections: target.pool.stats,
+  accounts: target.accounts,
+})
+
+/** A session is as long as a shift: it goes to one that is usable at its beginning, and is nothing that could be tried again. */
+function candidateFor(url: string, routes: readonly Route[], now: number): Candidate {
+  const model = new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('model') ?? ''
+  const route = routes.find(({ serves }) => serves(model)) ?? routes.at(-1)
+  const all = (route?.tiers ?? []).flat().filter(({ serves, weight }) => serves(model) && weight > 0)
+  const found = all.find(({ standing }) => standing.usable(model, now)) ?? all[0] ?? routes.at(-1)?.tiers[0]?.[0]
+  if (found === undefined) throw new Error('a config without upstreams is refused before it comes here')
+  return found
+}
+
+function socketsOf(
+  { limits, timeouts }: Config,
+  candidate: Candidate,
+  targets: readonly OpenTarget[],
+  rest: Surroundings & { readonly newId: () => string },
+): TunnelOptions {
+  const target = targets.find(({ name }) => name === candidate.upstream)
+  const account = target?.accounts.find(({ credential }) => credential === candidate.credential)
+  if (target === undefined) throw new Error('a candidate without its upstream')
   return {
     ...rest,
     connector: target.plainConnector,
     upstream: { name: target.name, authority: target.url.host, base: target.base },
     scheme: target.scheme,
-    key: target.key,
+    key: account?.key,
     limit: limits.inFlight,
     headerLines: limits.headers,
     // A model has nothing to think about before an upgrade.
@@ -114,17 +205,31 @@ function socketsOf({ limits, timeouts }: Config, target: OpenTarget, rest: Surro
   }
 }
 
+/** One line for each change of what is known of an upstream. */
+const sayChange =
+  ({ logger }: Log) =>
+  ({ upstream, credential, model, from, to, forMs, why }: Change): void => {
+    const line = { upstream, ...(credential !== '' && { credential }), ...(model !== '' && { model }), from, to, why }
+    const back = to === 'healthy' || to === 'slow_start'
+    const time = forMs === undefined ? '' : ` for ${(forMs / 1_000).toFixed(1)} s`
+    logger[back ? 'info' : 'warn'](line, back ? `upstream ${upstream} is used again` : `upstream ${upstream} is ${to}${time}: ${why}`)
+  }
+
 /** What is told of calls, beside what clients are told. */
 function reporting(
   config: Config,
   { log, metrics, clock }: Lasting,
-  { secrets, url }: OpenTarget,
+  targets: readonly OpenTarget[],
 ): Pick<Surroundings, 'report' | 'defect'> {
   const { level, sample } = config.log
+  const secrets = (): string[] => targets.flatMap((target) => target.secrets())
+  const urls = new Map(targets.map(({ name, url }) => [name, url]))
+  // A call that no upstream got is counted with the first.
+  const anyUrl = targets[0]?.url ?? new URL('http://none.invalid')
   const logCall = accessLog({ now: clock.now, write: log.write, level, sample, secrets, costOf: costs(config.models) })
   return {
     report: (call) => {
-      metrics.observe(call, url)
+      metrics.observe(call, urls.get(call.facts.upstream) ?? anyUrl)
       logCall?.(call)
     },
     defect: (call, err) => {

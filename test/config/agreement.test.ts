@@ -44,11 +44,38 @@ test('a client certificate needs its key, and the key its certificate', async ()
   await parseConfig(withUpstream({ tls: { cert: 'a.pem', key: 'b.pem' } }), 'x')
 })
 
-test('two upstreams are refused by this version', async () => {
+test('several upstreams have names of their own', async () => {
   const upstream = { name: 'a', url: 'https://a.example' }
   assert.deepEqual(await refusalOf(withSettings({ upstreams: [upstream, upstream] })), [
-    'upstreams: names more than one upstream: this version supports one',
+    'upstreams[1].name: is the name of another upstream too',
   ])
+  await parseConfig(withSettings({ upstreams: [upstream, { ...upstream, name: 'b' }] }), 'x')
+})
+
+test('routes and overrides speak of upstreams that there are', async () => {
+  const routes = [{ name: 'r', models: ['*'], upstreams: ['nobody'] }]
+  const [problem, ...rest] = await refusalOf(withSettings({ routes }))
+  assert.match(problem ?? '', /^routes\[0\]\.upstreams\[0\]: must be the name of an upstream/)
+  assert.deepEqual(rest, [])
+  const [override] = await refusalOf(withSettings({ routing: { overrides: { upstreams: ['nobody'] } } }))
+  assert.match(override ?? '', /^routing\.overrides\.upstreams\[0\]: must be the name of an upstream/)
+})
+
+test('an upstream has one credential or several, each of them declared', async () => {
+  const both = await refusalOf(withUpstream({ credential: 'k', credentials: ['k'] }, { credentials: { k: { env: 'K' } } }))
+  assert.deepEqual(both, ['upstreams[0].credentials: stands beside credential: keep one of them'])
+  const [missing] = await refusalOf(withUpstream({ credentials: ['l'] }))
+  assert.match(missing ?? '', /^upstreams\[0\]\.credentials\[0\]: must be a name declared in credentials/)
+})
+
+test('a check is told to be of no use yet', async () => {
+  const { warnings } = await parseConfig(withUpstream({ check: { by: 'models' } }), 'x')
+  assert.deepEqual(warnings, ['x upstreams[0].check.by: is not used by this version yet: calls alone tell of an upstream'])
+})
+
+test('a check by path needs its path, and no other uses one', async () => {
+  assert.deepEqual(await refusalOf(withUpstream({ check: { by: 'path' } })), ['upstreams[0].check.by: is path: needs path beside it'])
+  assert.deepEqual(await refusalOf(withUpstream({ check: { path: '/up' } })), ['upstreams[0].check.path: is used only where by is path'])
 })
 
 test('the two listeners cannot share a port, except any free one', async () => {

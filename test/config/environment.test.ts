@@ -170,14 +170,21 @@ suite('the environment alone', () => {
     ])
   })
 
-  test('may ask for what this version does not do yet, and is told so in one line', async () => {
-    const { warnings } = await configFromEnvironment({ ...key, DEFAULT_MODEL: 'a', FALLBACK_MODEL: 'b', MAX_RETRIES: '3' })
-    assert.deepEqual(warnings, [
-      'environment DEFAULT_MODEL, FALLBACK_MODEL and MAX_RETRIES: are not used by this version yet: calls go out as if without',
+  test('names the model of calls that name none, the one to fall back on, and how often a call is repeated', async () => {
+    const { config, warnings } = await configFromEnvironment({ ...key, DEFAULT_MODEL: 'a', FALLBACK_MODEL: 'b', MAX_RETRIES: '4' })
+    assert.deepEqual(warnings, [])
+    assert.equal(config.routing.defaultModel, 'a')
+    assert.deepEqual(
+      config.routing.fallbacks?.map(({ model }) => model),
+      ['b'],
+    )
+    // The first attempt is no repeat.
+    assert.equal(config.retry.attempts, 5)
+    assert.equal((await configFromEnvironment({ ...key, MAX_RETRIES: '0' })).config.retry.attempts, 1)
+    assert.deepEqual(await refusal({ ...key, MAX_RETRIES: 'many' }), ['MAX_RETRIES: must be a whole number from 0 to 9'])
+    assert.deepEqual(await refusal({ ...key, FALLBACK_MODEL: 'two words' }), [
+      'FALLBACK_MODEL: must be the name of a model: printable ASCII without spaces, at most 200 characters, not what it holds',
     ])
-    const alone = await configFromEnvironment({ ...key, MAX_RETRIES: '0' })
-    assert.deepEqual(alone.warnings, ['environment MAX_RETRIES: is not used by this version yet: calls go out as if without'])
-    assert.deepEqual(await refusal({ ...key, MAX_RETRIES: 'many' }), ['MAX_RETRIES: must be a whole number from 0 to 999'])
   })
 
   test('that leads back to ourselves is refused', async () => {

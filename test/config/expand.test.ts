@@ -109,7 +109,7 @@ test('without an environment nothing is filled in: what comes over the network c
 
 test('keys are not filled in', async () => {
   assert.deepEqual(await refusal(withSettings({ '${A}': {} }), { A: 'log' }), [
-    `["\${A}"]: unknown key; known here: ${['listen', 'admin', 'control', 'local', 'cors', 'clients', 'clientsFile', 'upstreams', 'credentials', 'models', 'timeouts', 'limits', 'streams', 'network', 'drain', 'log'].join(', ')}`,
+    `["\${A}"]: unknown key; known here: ${['listen', 'admin', 'control', 'local', 'cors', 'clients', 'clientsFile', 'upstreams', 'credentials', 'models', 'routing', 'routes', 'retry', 'health', 'timeouts', 'limits', 'streams', 'network', 'drain', 'log'].join(', ')}`,
   ])
 })
 

@@ -51,7 +51,7 @@ test('every kind of failure has its status, its name in a header and a body of t
     assert.deepEqual(Object.keys(error), ['message', 'type', 'param', 'code'])
     assert.equal(error['code'], kind)
     assert.equal(error['param'], null)
-    assert.match(String(error['message']), new RegExp(`: it went wrong \\(${kind}, 1 attempt, after 2\\.5 s, call test-1\\)$`))
+    assert.match(String(error['message']), new RegExp(`(?:^|: )it went wrong \\(${kind}, 1 attempt, after 2\\.5 s, call test-1\\)$`))
     assert.deepEqual(outrider, { fault: kinds[kind].fault, call: 'test-1', upstream: 'fake', attempts: 1, after_ms: 2_500 })
   }
 })

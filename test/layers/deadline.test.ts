@@ -42,7 +42,7 @@ function byHand(): Clock & { pass: (ms: number) => void } {
 async function waits(how: { stream?: boolean; timeoutMs?: number; readTimeoutMs?: number; total?: number; streamTotal?: number }) {
   const clock = byHand()
   const { stream = false, timeoutMs = 0, readTimeoutMs = 0, total = 600_000, streamTotal = 3_600_000 } = how
-  const wishes = { contentType: '', key: undefined, timeoutMs, readTimeoutMs }
+  const wishes = { contentType: '', key: undefined, timeoutMs, readTimeoutMs, retries: 0, upstream: '', model: '' }
   const call = aCall({ wishes, life: newLife(), facts: { beganMs: 0 } })
   const layer = deadline({ clock, totalMs: total, streamTotalMs: streamTotal })
   // That the call is a stream is read out of its body, below this layer.

@@ -24,8 +24,7 @@ function stage(next: Handler, options: Partial<EventsOptions> = {}): Stage {
   const observed: number[] = []
   const layer = events({
     clock,
-    firstEventMs: () => 20_000,
-    observeFirstEvent: (ms) => observed.push(ms),
+    patience: { current: () => 20_000, observe: (ms) => observed.push(ms) },
     idleMs: 30_000,
     heartbeatMs: 5_000,
     longestEventBytes: 1_024,
@@ -128,7 +127,9 @@ test('the wait for the first event begins when the request is wholly sent', asyn
 test("a client's own patience shortens the waits", async () => {
   const upstream = aReply(200, eventStream)
   const { run, clock } = stage(script(upstream), { heartbeatMs: 0 })
-  const pending = run(streaming({ wishes: { contentType: '', key: undefined, timeoutMs: 0, readTimeoutMs: 2_000 } }))
+  const pending = run(
+    streaming({ wishes: { contentType: '', key: undefined, timeoutMs: 0, readTimeoutMs: 2_000, retries: 0, upstream: '', model: '' } }),
+  )
   pending.catch(() => {})
   await setImmediate()
   clock.pass(2_100)

@@ -103,7 +103,12 @@ test('what grows beyond its limit is refused where it does, kept or not', async 
   assert.deepEqual([kept.closedWith()?.kind, held.bytes], ['body_too_large', 0])
 
   const streamed = anUpload()
-  const { next } = reading(aCall({ body: streamed, wishes: { contentType: 'audio/mpeg', key: undefined, timeoutMs: 0, readTimeoutMs: 0 } }))
+  const { next } = reading(
+    aCall({
+      body: streamed,
+      wishes: { contentType: 'audio/mpeg', key: undefined, timeoutMs: 0, readTimeoutMs: 0, retries: 0, upstream: '', model: '' },
+    }),
+  )
   const passed = next.calls[0]?.body
   assert.ok(isUpload(passed))
   const sink = aSink()

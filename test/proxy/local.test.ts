@@ -43,7 +43,7 @@ test('/health says of an upstream that nobody has called yet that it is healthy,
   assert.equal(reply.headers.get('cache-control'), 'no-store')
   assert.deepEqual(await reply.json(), {
     status: 'healthy',
-    upstreams: [{ name: 'fake', status: 'healthy', failures_in_a_row: 0, last_success_seconds_ago: null }],
+    upstreams: [{ name: 'fake', status: 'healthy', state: 'healthy', failures_in_a_row: 0, last_success_seconds_ago: null }],
   })
   assert.equal((await sidecar.callLine(0))['operation'], 'health')
 })

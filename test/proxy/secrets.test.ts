@@ -99,6 +99,7 @@ const scenes: Readonly<Record<string, Scene | ((t: TestContext) => Promise<Scene
   body_too_large: { document: { limits: { jsonBody: '10B' } } },
   unauthorized: { document: { clients: [{ name: 'a', sha256: hash('sha256', 'another') }] } },
   no_credential: { document: { credentials: { other: { env: 'NOT_SET' } } }, own: { credential: 'other' } },
+  no_upstream: { own: { models: ['another'] } },
   proxy_overloaded: { document: { limits: { memory: '1B' } } },
   dns_failed: { upstream: 'http://model.invalid' },
   connect_failed: async () => ({ upstream: await fake.deadUpstream() }),
@@ -255,6 +256,7 @@ suite('the program', { skip: process.platform !== 'linux' && 'looks into /proc',
         control: { port: 0 },
         log: { level: 'trace' },
         upstreams: [{ name: 'fake', url: `${upstream.url}/v1`, credential: 'main' }],
+        retry: { attempts: 1 },
         credentials: { main: credential },
       }
       writeFileSync(config, JSON.stringify(document))

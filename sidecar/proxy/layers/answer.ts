@@ -3,6 +3,7 @@ import { asSidecarError, kinds, type SidecarError } from '../errors.ts'
 import { anthropicError, anthropicErrorEvent, openAiError, openAiErrorEvent, type ErrorFacts } from '../llm/errorShape.ts'
 import { isAnthropic } from '../llm/operation.ts'
 import { isEventStream } from '../llm/sse.ts'
+import type { Unrepeated } from '../unrepeated.ts'
 
 export interface AnswerOptions {
   readonly now: () => number
@@ -64,7 +65,7 @@ function endingInBand(call: Call, reply: Reply, { now, defect }: AnswerOptions):
 
 function factsOf(call: Call, err: SidecarError, now: number): ErrorFacts {
   const { status, fault } = kinds[err.kind]
-  const { upstream, attempts, beganMs } = call.facts
+  const { upstream, attempts, beganMs, unrepeated } = call.facts
   const afterMs = Math.round(now - beganMs)
   const who = {
     client: 'Refused by Outrider (the sidecar)',
@@ -72,6 +73,21 @@ function factsOf(call: Call, err: SidecarError, now: number): ErrorFacts {
     upstream: `Upstream ${upstream} failed`,
   }[fault]
   const tried = attempts === 0 ? 'no attempt was made' : `${attempts} attempt${attempts === 1 ? '' : 's'}`
-  const message = `${who}: ${err.message} (${err.kind}, ${tried}, after ${(afterMs / 1_000).toFixed(1)} s, call ${call.id})`
-  return { kind: err.kind, status, message, fault, call: call.id, upstream, attempts, afterMs }
+  // What clients look for at the beginning of a message stays there.
+  const subject = err.kind === 'no_upstream' ? err.message : `${who}: ${err.message}`
+  const why = unrepeated === undefined ? '' : `, ${reasons[unrepeated]}`
+  const message = `${subject} (${err.kind}, ${tried}${why}, after ${(afterMs / 1_000).toFixed(1)} s, call ${call.id})`
+  const more = unrepeated === undefined ? err.details : { ...err.details, not_repeated: unrepeated }
+  return { kind: err.kind, status, message, fault, call: call.id, upstream, attempts, afterMs, more }
+}
+
+const reasons: Readonly<Record<Unrepeated, string>> = {
+  attempts: 'no more are allowed',
+  budget_concurrency: 'not repeated: too many repeats are running',
+  budget_rate: 'not repeated: too many repeats in the last minute',
+  budget_tokens: 'not repeated: too many tokens may have been billed twice',
+  not_kept: 'not repeated: the body was too large to be kept',
+  deadline: 'not repeated: too little time was left',
+  no_upstream: 'not repeated: no other upstream can be used',
+  forbidden: 'not repeated: the client or the upstream does not want it',
 }

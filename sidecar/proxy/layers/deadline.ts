@@ -3,32 +3,37 @@ import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { cancel, onOver } from '../life.ts'
 
-export interface DeadlineOptions {
-  readonly clock: Clock
+export interface Bounds {
   readonly totalMs: number
   readonly streamTotalMs: number
 }
 
+export interface DeadlineOptions extends Bounds {
+  readonly clock: Clock
+}
+
 /** Bounds the whole call, whatever it waits for. A client that says how long it will wait shortens it. */
 export function deadline({ clock, totalMs, streamTotalMs }: DeadlineOptions): Layer {
-  const boundOf = ({ facts, wishes }: Call): number => {
-    // A client's timeout ends its wait for the head of a stream, not the stream.
-    if (facts.stream) return streamTotalMs
-    return Math.min(totalMs, wishes.timeoutMs || totalMs, wishes.readTimeoutMs || totalMs)
-  }
-
+  const bounds = { totalMs, streamTotalMs }
   return (next) => (call) => {
     const { life, facts } = call
     const ring = (): void => {
       // Only now is it known whether the call is a stream: asking at the ring costs nothing, asking at each call would.
-      const left = facts.beganMs + boundOf(call) - clock.now()
+      const left = facts.beganMs + boundOf(call, bounds) - clock.now()
       if (left > 0) alarm = clock.set(left, ring)
-      else cancel(life, new SidecarError('total_timeout', `no whole answer within ${boundOf(call) / 1_000} s`))
+      else cancel(life, new SidecarError('total_timeout', `no whole answer within ${boundOf(call, bounds) / 1_000} s`))
     }
-    let alarm = clock.set(Math.min(boundOf(call), streamTotalMs), ring)
+    let alarm = clock.set(Math.min(boundOf(call, bounds), streamTotalMs), ring)
     onOver(life, () => {
       clock.clear(alarm)
     })
     return next(call)
   }
+}
+
+/** How long a call may take, as far as it is known what kind of call it is. */
+export function boundOf({ facts, wishes }: Call, { totalMs, streamTotalMs }: Bounds): number {
+  // A client's timeout ends its wait for the head of a stream, not the stream.
+  if (facts.stream) return streamTotalMs
+  return Math.min(totalMs, wishes.timeoutMs || totalMs, wishes.readTimeoutMs || totalMs)
 }

@@ -5,13 +5,12 @@ import { wholeEvents, type EventFlow } from '../llm/eventFlow.ts'
 import { streamOperation } from '../llm/operation.ts'
 import { isEventStream } from '../llm/sse.ts'
 import { cancel, finish, lifeWithin, onOver } from '../life.ts'
+import type { Patience } from '../upstream/patience.ts'
 
 export interface EventsOptions {
   readonly clock: Clock
-  /** The longest wait for the first event, as it stands now. */
-  readonly firstEventMs: () => number
-  /** Hears how long each first event took, from the request's last byte. */
-  readonly observeFirstEvent: (ms: number) => void
+  /** The longest wait for the first event, as it stands now; hears how long each took, from the request's last byte. */
+  readonly patience: Patience
   readonly idleMs: number
   /** Zero for none. */
   readonly heartbeatMs: number
@@ -48,7 +47,7 @@ async function asked(call: Call, next: Handler, options: EventsOptions): Promise
 function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarError) => void): () => void {
   const { clock } = options
   const { facts, wishes } = call
-  const patience = Math.min(options.firstEventMs(), wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
+  const patience = Math.min(options.patience.current(call.last), wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
   const ring = (): void => {
     const left = facts.sentMs === 0 ? patience : facts.sentMs + patience - clock.now()
     if (left > 0) alarm = clock.set(left, ring)
@@ -88,7 +87,7 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
         const now = clock.now()
         call.facts.eventMs = now
         if (!given) call.facts.oursMs = now
-        if (call.facts.sentMs > 0 && !isUpload(call.body)) options.observeFirstEvent(now - call.facts.sentMs)
+        if (call.facts.sentMs > 0 && !isUpload(call.body)) options.patience.observe(now - call.facts.sentMs)
         commit()
       },
       full: commit,

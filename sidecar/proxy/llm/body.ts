@@ -102,14 +102,14 @@ function text(body: Buffer, from: number, to: number): string {
   }
 }
 
-function skipSpace(body: Buffer, from: number): number {
+export function skipSpace(body: Buffer, from: number): number {
   let at = from
   while (isSpace(body[at])) at++
   return at
 }
 
 /** Just behind the string that opens at `from`; the end of the body when it never closes. */
-function stringEnd(body: Buffer, from: number): number {
+export function stringEnd(body: Buffer, from: number): number {
   let at = from + 1
   for (;;) {
     const close = body.indexOf(quote, at)
@@ -123,7 +123,7 @@ function stringEnd(body: Buffer, from: number): number {
 }
 
 /** Just behind the value that begins at `from`. */
-function valueEnd(body: Buffer, from: number): number {
+export function valueEnd(body: Buffer, from: number): number {
   let depth = 0
   let at = from
   while (at < body.length) {

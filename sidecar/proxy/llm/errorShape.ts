@@ -8,6 +8,7 @@ export interface ErrorFacts {
   readonly upstream: string
   readonly attempts: number
   readonly afterMs: number
+  readonly more?: Readonly<Record<string, unknown>> | undefined
 }
 
 const openAiTypes: Readonly<Record<number, string>> = {
@@ -36,13 +37,14 @@ const anthropicTypes: Readonly<Record<number, string>> = {
 }
 
 /** What was tried and who failed, beside the message that people read. */
-const details = ({ fault, call, upstream, attempts, afterMs }: ErrorFacts): Record<string, unknown> => ({
+const details = ({ fault, call, upstream, attempts, afterMs, more }: ErrorFacts): Record<string, unknown> => ({
   fault,
   // What is refused before it is a call has no id.
   call: call === '' ? null : call,
   upstream: upstream === '' ? null : upstream,
   attempts,
   after_ms: afterMs,
+  ...more,
 })
 
 export function openAiError(facts: ErrorFacts): string {

@@ -25,3 +25,10 @@ export function streamOperation(path: string | undefined): Operation {
 
 /** Anthropic's clients understand only Anthropic's error shape. */
 export const isAnthropic = (path: string | undefined): boolean => path !== undefined && /^\/messages(?:[/?]|$)/.test(path)
+
+/** Calls whose body is an object of JSON that names a model. */
+export const namesModel = (operation: Operation): boolean => generates(operation) || operation === 'embeddings'
+
+/** Calls that a model answers with text. */
+export const generates = (operation: Operation): boolean =>
+  operation === 'chat' || operation === 'completions' || operation === 'responses' || operation === 'messages'

@@ -69,6 +69,8 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
       life,
       facts,
       fresh: false,
+      last: false,
+      plan: undefined,
       inform: (status, headers) => {
         inform(req, res, status, headers)
       },

@@ -35,6 +35,9 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
   let key: string | undefined
   let timeoutMs = 0
   let readTimeoutMs = 0
+  let retries = 0
+  let upstream = ''
+  let model = ''
   let traceparent: string | undefined
   let traceState = false
   for (let at = 0; at < rawHeaders.length; at += 2) {
@@ -92,45 +95,62 @@ export function requestHead(req: IncomingMessage, mostLines: number): RequestHea
       case 'x-stainless-read-timeout':
         readTimeoutMs = seconds(value)
         break
+      case 'x-stainless-retry-count':
+        retries = Number(value) || 0
+        break
       default:
-        if (lower.startsWith('x-outrider-')) continue
+        if (!lower.startsWith('x-outrider-')) break
+        if (lower === 'x-outrider-upstream') upstream = value
+        else if (lower === 'x-outrider-model') model = value
+        continue
     }
     headers.push(name, value)
   }
-  const { url = '' } = req
   const version11 = req.httpVersionMajor === 1 && req.httpVersionMinor === 1
   const asksFirst = version11 && expect !== ''
-  let problem: SidecarError | undefined
-  if (rawHeaders.length > 2 * mostLines) problem = new SidecarError('header_too_large', `the header has more than ${mostLines} lines`)
-  else if (req.httpVersionMajor !== 1) problem = unsafe('a version other than HTTP/1.0 and HTTP/1.1')
-  else if (hosts > 1) problem = unsafe('two Host headers')
-  else if (host === '' && (version11 || hosts > 0)) problem = unsafe('no Host')
-  else if (codings > 0 && (codings > 1 || !version11 || coding.toLowerCase() !== 'chunked'))
-    problem = unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
-  else if (asksFirst && expect.toLowerCase() !== '100-continue')
-    problem = new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
-  else problem = unfit(req.method, url)
+  const shape = hostProblem(hosts, host, version11) ?? codingProblem(codings, coding, version11)
+  const problem = lineProblem(req, mostLines) ?? shape ?? (asksFirst ? expectProblem(expect) : undefined)
   const trace = traceFrom(traceparent ?? '')
-  // The state of a trace that is not continued belongs to nothing any more.
-  const kept = isOrdinary(connection) && (!traceState || trace.continued) ? headers : without(headers, connection, trace)
-  kept.push('traceparent', traceparentOf(trace))
   return {
-    path: pathOf(url),
-    headers: kept,
+    path: pathOf(req.url ?? ''),
+    headers: handedOn(headers, connection, trace, traceState),
     trace,
-    wishes: { contentType, key, timeoutMs, readTimeoutMs },
+    wishes: { contentType, key, timeoutMs, readTimeoutMs, retries, upstream, model },
     length: codings > 0 ? undefined : length,
     asksFirst,
     problem,
   }
 }
 
-/** A first line that no upstream may get with our key. */
-function unfit(method: string | undefined, target: string): SidecarError | undefined {
+function handedOn(headers: string[], connection: string, trace: Trace, traceState: boolean): string[] {
+  // The state of a trace that is not continued belongs to nothing any more.
+  const kept = isOrdinary(connection) && (!traceState || trace.continued) ? headers : without(headers, connection, trace)
+  kept.push('traceparent', traceparentOf(trace))
+  return kept
+}
+
+function lineProblem({ rawHeaders, httpVersionMajor, method, url = '' }: IncomingMessage, mostLines: number): SidecarError | undefined {
+  if (rawHeaders.length > 2 * mostLines) return new SidecarError('header_too_large', `the header has more than ${mostLines} lines`)
+  if (httpVersionMajor !== 1) return unsafe('a version other than HTTP/1.0 and HTTP/1.1')
   // Its answer repeats the request as the upstream got it, key and all (RFC 9110, 9.3.8).
   if (method === 'TRACE') return unsafe('the method TRACE, whose answer would show the key')
-  if (!target.startsWith('/') && target !== '*') return unsafe('a whole URL as its target, and this is no forward proxy')
+  if (!url.startsWith('/') && url !== '*') return unsafe('a whole URL as its target, and this is no forward proxy')
   return undefined
+}
+
+function hostProblem(hosts: number, host: string, version11: boolean): SidecarError | undefined {
+  if (hosts > 1) return unsafe('two Host headers')
+  return host === '' && (version11 || hosts > 0) ? unsafe('no Host') : undefined
+}
+
+function codingProblem(codings: number, coding: string, version11: boolean): SidecarError | undefined {
+  const isKnown = codings === 0 || (codings === 1 && version11 && coding.toLowerCase() === 'chunked')
+  return isKnown ? undefined : unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
+}
+
+function expectProblem(expect: string): SidecarError | undefined {
+  if (expect.toLowerCase() === '100-continue') return undefined
+  return new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
 }
 
 const unsafe = (what: string): SidecarError => new SidecarError('bad_request', `the request has ${what}`)

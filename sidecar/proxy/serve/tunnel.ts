@@ -72,7 +72,7 @@ interface Session {
  * the client's, and with an answer that says who failed. No socket outlives the other.
  * `current` is asked at each upgrade: a session ends on what it began with.
  */
-export function tunnel(current: () => TunnelOptions): Tunnel {
+export function tunnel(current: (url: string) => TunnelOptions): Tunnel {
   const sessions = new Set<Session>()
   const waiting: (() => void)[] = []
   let open = 0
@@ -86,7 +86,7 @@ export function tunnel(current: () => TunnelOptions): Tunnel {
   const upgrade: Tunnel['upgrade'] = (req, _socket, head) => {
     // The request's own: around an unfinished body node:http hands over a stand-in.
     const { socket } = req
-    const options = current()
+    const options = current(req.url ?? '')
     const { clock } = options
     const { call, problem } = callFrom(req, { now: clock.now(), mostLines: options.headerLines, id: options.newId() })
     const { life, facts } = call

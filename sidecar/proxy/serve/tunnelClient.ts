@@ -76,6 +76,8 @@ export function callFrom(req: IncomingMessage, { now, mostLines, id }: { now: nu
     // No whole answer is waited for: the bounds of a stream hold.
     facts: { ...newFacts(now, trace), stream: true },
     fresh: false,
+    last: false,
+    plan: undefined,
     inform: () => {},
   }
   // Nobody could say where the body ends and the frames begin.

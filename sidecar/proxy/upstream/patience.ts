@@ -1,6 +1,7 @@
 /** How long the first event of a stream is waited for. */
 export interface Patience {
-  readonly current: () => number
+  /** Who has nobody else to turn to waits longer than who goes elsewhere. */
+  readonly current: (last: boolean) => number
   readonly observe: (ms: number) => void
 }
 
@@ -16,7 +17,7 @@ export function adaptivePatience(): Patience {
   let at = 0
   let ms = coldMs
   return {
-    current: () => ms,
+    current: (last) => (last ? Math.max(ms, coldMs) : ms),
     observe: (sample) => {
       samples[at] = sample
       at = (at + 1) % kept

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Scheme } from '../layers/credential.ts'
 import type { Credential } from '../credentials.ts'
 import type { Target } from '../pipeline.ts'
-import { condition } from './condition.ts'
+import type { Condition } from './condition.ts'
 import { connector, type Connector, type Place } from './connector.ts'
 import { dispatch } from './dispatch.ts'
 import { egressFor } from './egressFor.ts'
@@ -11,6 +11,7 @@ import { egressRules } from './egressRules.ts'
 import { names } from './names.ts'
 import { adaptivePatience, fixedPatience } from './patience.ts'
 import { pool, type Pool } from './pool.ts'
+import { openHost, openStanding, type StandingOptions } from './standing.ts'
 import { openTrust } from './trust.ts'
 
 export interface OpenTarget extends Target {
@@ -18,6 +19,8 @@ export interface OpenTarget extends Target {
   readonly url: URL
   readonly base: { readonly path: string; readonly query: string }
   readonly pool: Pool
+  /** How attempts at it have ended, whatever the account. */
+  readonly condition: Condition
   /** For what must not become HTTP/2. */
   readonly plainConnector: Connector
   /** What no log may hold. */
@@ -26,7 +29,9 @@ export interface OpenTarget extends Target {
 }
 
 export interface TargetOptions {
-  readonly key: Credential | undefined
+  /** Of each credential that it is called with; one without a name where it needs none. */
+  readonly keys: readonly { readonly name: string; readonly key: Credential | undefined }[]
+  readonly health: StandingOptions
   readonly clock: Clock
   /** For the proxies that it names. */
   readonly env: Readonly<Record<string, string | undefined>>
@@ -34,7 +39,11 @@ export interface TargetOptions {
 }
 
 /** Everything that exists once per upstream. */
-export function openTarget(upstream: Upstream, { network, timeouts }: Config, { key, clock, env, say }: TargetOptions): OpenTarget {
+export function openTarget(
+  upstream: Upstream,
+  { network, timeouts }: Config,
+  { keys, health, clock, env, say }: TargetOptions,
+): OpenTarget {
   const url = new URL(upstream.url)
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -66,6 +75,8 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     // What an upstream may send as its header; a few proxies add a great deal to it.
     headerBytes: 64 * 1024,
   })
+  // What goes wrong on the way to the host goes wrong for all accounts alike.
+  const shared = openHost(health)
   const base = { path: url.pathname.replace(/\/$/, ''), query: url.search.slice(1) }
   return {
     name: upstream.name,
@@ -74,11 +85,11 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
     pool: connections,
     plainConnector: dialler(false),
     scheme: schemeOf(upstream.auth),
-    key,
-    condition: condition(),
+    accounts: keys.map(({ name, key }) => ({ credential: name, key, standing: openStanding(shared, name, () => shownBy(key), health) })),
+    condition: shared.condition,
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
     dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
-    secrets: () => secretsOf(key),
+    secrets: () => keys.flatMap(({ key }) => shownBy(key) ?? []),
     close: () => {
       connections.close()
       trust.close()
@@ -87,12 +98,12 @@ export function openTarget(upstream: Upstream, { network, timeouts }: Config, { 
   }
 }
 
-function secretsOf(key: Credential | undefined): readonly string[] {
+function shownBy(key: Credential | undefined): string | undefined {
   try {
-    return key === undefined ? [] : [key.current()]
+    return key?.current()
   } catch {
     // There is none at the moment.
-    return []
+    return undefined
   }
 }
 

@@ -1,0 +1,145 @@
+import { handOver, type Call, type Handler, type Reply } from '../call.ts'
+import type { Clock } from '../clock.ts'
+import { asSidecarError, kinds, SidecarError, type KindName } from '../errors.ts'
+import { errorEventIn } from '../llm/errorEvent.ts'
+import { waitHint } from '../llm/hints.ts'
+import { namesModel } from '../llm/operation.ts'
+import { againAfter, outcomeOfErrorEvent, outcomeOfFailure, outcomeOfReply, outcomes, type Outcome } from '../llm/outcome.ts'
+import { isEventStream } from '../llm/sse.ts'
+import { peek } from '../peek.ts'
+import type { Plan } from '../plan.ts'
+import type { Candidate } from '../upstream/candidate.ts'
+import { choice, inNeed, isChoice } from '../upstream/choice.ts'
+import { settle } from '../upstream/settle.ts'
+import { nobody } from '../upstream/nobody.ts'
+
+export interface ChooseOptions {
+  readonly clock: Clock
+  /** The way to each of them. */
+  readonly ways: ReadonlyMap<Candidate, Handler>
+}
+
+/** Of an answer that reports a failure: enough to hold every error that says what it is. */
+const errorBytes = 8 * 1024
+/** Such an answer comes as a whole, or is worth no wait. */
+const errorMs = 100
+/** Answers up to this size are waited for as a whole where another upstream could take over: cut in the middle, they are asked for again. */
+const wholeBytes = 256 * 1024
+
+/** Sends an attempt to one of the upstreams, and tells it, and all that choose after it, how that came out. */
+export function choose(options: ChooseOptions): Handler {
+  return (call) => {
+    const { plan } = call
+    if (plan === undefined) return Promise.reject(new SidecarError('internal', 'a call without a plan'))
+    const now = options.clock.now()
+    const chosen = plan.repeat ?? choice(plan, now) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
+    if (chosen !== undefined) return attempt(call, plan, chosen, options)
+    plan.outcome = 'overloaded'
+    plan.again = 'none'
+    return Promise.reject(nobody(plan, now))
+  }
+}
+
+function inPanic(plan: Plan, now: number): Candidate | undefined {
+  plan.panic = true
+  return inNeed(plan, now)
+}
+
+async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways }: ChooseOptions): Promise<Reply> {
+  const handle = ways.get(candidate)
+  if (handle === undefined) throw new SidecarError('internal', 'an upstream without a way to it')
+  const { facts } = call
+  const beganMs = clock.now()
+  if (plan.repeat === undefined) plan.tried.push(candidate)
+  plan.repeat = undefined
+  plan.hintMs = undefined
+  const last = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
+  plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)
+  let reply: Reply
+  try {
+    const given = await handle(call.last === last ? call : { ...call, last })
+    reply = await judged(call, plan, given, { clock, last })
+  } catch (thrown) {
+    const { kind } = asSidecarError(thrown)
+    plan.outcome = outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
+    plan.again = outcomes[plan.outcome].again
+    settle(plan, { what: kind, condition: conditionOf(kind) }, { clock, beganMs })
+    throw thrown
+  }
+  candidate.standing.condition.took(facts.headMs - facts.connectedMs)
+  if (plan.outcome !== 'good') {
+    settle(plan, { what: `status ${reply.status}`, condition: conditionOfStatus(reply.status) }, { clock, beganMs })
+    return reply
+  }
+  const firstMs = (facts.eventMs > beganMs ? facts.eventMs : facts.headMs) - beganMs
+  plan.route.strategy.observe(candidate.standing, { kind: 'answered', firstByteMs: firstMs }, beganMs + firstMs)
+  return reply
+}
+
+interface Judging {
+  readonly clock: Clock
+  /** Nobody could take over. */
+  readonly last: boolean
+}
+
+/** Finds out what an answer says, as far as that is known before the client gets any of it. */
+async function judged(call: Call, plan: Plan, reply: Reply, { clock, last }: Judging): Promise<Reply> {
+  const { status, headers } = reply
+  if (status >= 400) {
+    const { start, reply: unread } = await looked(call, reply, clock, errorBytes, errorMs)
+    const outcome = outcomeOfReply(status, start)
+    decided(plan, outcome, againAfter(outcome, headers))
+    if (outcome !== 'good') plan.hintMs = waitHint(headers, start, Date.now())
+    return unread
+  }
+  decided(plan, 'good', 'none')
+  const { operation } = call.facts
+  if (status !== 200 || !namesModel(operation) || call.method === 'HEAD') return reply
+  if (isEventStream(status, headers)) {
+    const first = reply.told?.().first
+    const data = first === undefined ? undefined : errorEventIn(first)
+    const outcome = data === undefined ? 'good' : outcomeOfErrorEvent(data)
+    decided(plan, outcome, outcomes[outcome].again)
+    return reply
+  }
+  if (isPage(headers['content-type']) || headers['content-length'] === '0') {
+    spoiled(plan)
+    return reply
+  }
+  if (last || reply.complete()) return reply
+  const { start, whole, reply: unread } = await looked(call, reply, clock, wholeBytes)
+  if (whole && start.length === 0) spoiled(plan)
+  return unread
+}
+
+function decided(plan: Plan, outcome: Outcome, again: Plan['again']): void {
+  plan.outcome = outcome
+  plan.again = again
+}
+
+/** An answer that no model gave: a page of something on the way, or nothing at all. */
+const spoiled = (plan: Plan): void => {
+  decided(plan, 'server', outcomes.server.again)
+}
+
+const isPage = (type: string | string[] | undefined): boolean => typeof type === 'string' && /^text\/html\b/i.test(type)
+
+/** The wait for more of an answer is a wait for the upstream. */
+async function looked(call: Call, reply: Reply, clock: Clock, ...[most, ms]: readonly [number, number?]): ReturnType<typeof peek> {
+  const { facts } = call
+  handOver(facts, clock.now())
+  try {
+    return await peek(reply, most, call.life, ms === undefined ? undefined : { clock, ms })
+  } finally {
+    facts.oursMs = clock.now()
+  }
+}
+
+/** What the client or we are to blame for says nothing of the upstream. */
+export const conditionOf = (kind: KindName): 'failed' | undefined => (kinds[kind].fault === 'upstream' ? 'failed' : undefined)
+
+function conditionOfStatus(status: number): 'failed' | 'refused' | 'good' {
+  if (status >= 500 || status < 400) return 'failed'
+  // The key is not accepted, has no money left, or is over its limit: whatever the call was, the next would fare no better.
+  return status === 401 || status === 402 || status === 403 || status === 429 ? 'refused' : 'good'
+}

@@ -1,0 +1,116 @@
+import { skipSpace, stringEnd, valueEnd } from './body.ts'
+import { stringAt } from './members.ts'
+
+/** What a request refers to that only the account that made it has. */
+export interface References {
+  readonly ids: readonly string[]
+  /** True also where the reference has no id that could be looked up. */
+  readonly bound: boolean
+}
+
+/** Whatever stands behind these in a path is an id, unless it is the name of something in them. */
+const collections = new Set([
+  'responses',
+  'completions',
+  'files',
+  'uploads',
+  'batches',
+  'vector_stores',
+  'file_batches',
+  'conversations',
+  'containers',
+  'assistants',
+  'threads',
+  'runs',
+  'jobs',
+  'checkpoints',
+  'evals',
+  'videos',
+  'skills',
+])
+const noIds = new Set(['stream', 'compact', 'input_tokens', 'search', 'cancel', 'content', 'messages'])
+
+/** Names of what holds such ids, alone, in a list, or in an object with an `id`; anywhere in a body. */
+const names = [
+  'previous_response_id',
+  'conversation',
+  'container',
+  'file_id',
+  'file_ids',
+  'vector_store_id',
+  'vector_store_ids',
+  'input_file_id',
+  'training_file',
+  'validation_file',
+  'assistant_id',
+  'thread_id',
+].map((name) => Buffer.from(`"${name}"`))
+/** The reasoning of an earlier answer, by its id or sealed: other accounts have no key to it. */
+const reasoning = Buffer.from('"rs_')
+const sealed = Buffer.from('"encrypted_content"')
+
+/** More than any request has a use for. */
+const mostIds = 32
+
+/** Looks at the whole body; asked for only where calls could go to more than one account. */
+export function referencesOf(path: string, body: Buffer | undefined): References {
+  const ids = new Set<string>(idsOfPath(path))
+  if (body === undefined || ids.size > 0) return { ids: [...ids], bound: ids.size > 0 }
+  for (const name of names) {
+    for (let at = body.indexOf(name); at >= 0 && ids.size < mostIds; at = body.indexOf(name, at + name.length)) {
+      const colon = skipSpace(body, at + name.length)
+      if (body[colon] === 0x3a) valuesAt(body, skipSpace(body, colon + 1), ids)
+    }
+  }
+  for (let at = body.indexOf(reasoning); at >= 0 && ids.size < mostIds; at = body.indexOf(reasoning, at + 1)) valuesAt(body, at, ids)
+  return { ids: [...ids], bound: ids.size > 0 || body.includes(sealed) }
+}
+
+function idsOfPath(path: string): string[] {
+  const query = path.indexOf('?')
+  const parts = (query < 0 ? path : path.slice(0, query)).split('/')
+  return parts.filter((part, at) => {
+    if (part === '' || noIds.has(part) || collections.has(part)) return false
+    return collections.has(parts[at - 1] ?? '')
+  })
+}
+
+function valuesAt(body: Buffer, from: number, ids: Set<string>): void {
+  const first = body[from]
+  if (first === 0x22) add(stringAt(body, from, stringEnd(body, from)), ids)
+  else if (first === 0x5b) {
+    for (let at = skipSpace(body, from + 1); body[at] === 0x22 && ids.size < mostIds;) {
+      const end = stringEnd(body, at)
+      add(stringAt(body, at, end), ids)
+      const comma = skipSpace(body, end)
+      at = body[comma] === 0x2c ? skipSpace(body, comma + 1) : body.length
+    }
+  } else if (first === 0x7b) {
+    const inner = body.toString('utf8', from, Math.min(valueEnd(body, from), from + 1_024))
+    add(/^\{\s*"id"\s*:\s*"([^"\\]{1,256})"/.exec(inner)?.[1], ids)
+  }
+}
+
+/** `auto` is how a container is asked for that does not exist yet. */
+const add = (id: string | undefined, ids: Set<string>): void => {
+  if (id !== undefined && id !== '' && id !== 'auto' && id.length <= 256) ids.add(id)
+}
+
+const known =
+  /"(?:id|file_id|container_id|conversation_id|output_file_id|error_file_id|thread_id|vector_store_id)"\s*:\s*"((?:resp|rs|file|vs|vsfb|batch|msgbatch|cntr|container|conv|asst|thread|run|upload|ftjob|video|eval|skill)[-_][\w.:-]{1,200})"/g
+const any = /"id"\s*:\s*"([^"\\]{1,256})"/
+
+/**
+ * The ids in the beginning of an answer, or of its events, that later calls may refer to. Those of chat completions are none: they are only
+ * kept where somebody asked for it, and nearly every call makes one.
+ */
+export function idsMade(path: string, start: Buffer): readonly string[] {
+  const text = start.toString('latin1', 0, 8 * 1024)
+  const ids = new Set<string>()
+  for (const [, id] of text.matchAll(known)) if (ids.size < mostIds) add(id, ids)
+  // Where something of that kind is made or asked for, its id may look like anything.
+  const [, collection, next] = path.split(/[/?]/)
+  if (collections.has(collection ?? '') && collection !== 'completions' && collection !== 'responses') add(any.exec(text)?.[1], ids)
+  if (collection === 'fine_tuning' || (collection === 'messages' && next === 'batches')) add(any.exec(text)?.[1], ids)
+  return [...ids]
+}

@@ -1,0 +1,37 @@
+import type { Again, Outcome } from './llm/outcome.ts'
+import type { Candidate } from './upstream/candidate.ts'
+import type { Fallback, Route } from './upstream/route.ts'
+import type { Visit } from './upstream/standing.ts'
+
+/** What has been decided about a call, and how its attempts have gone so far. Made once for each call that goes to an upstream. */
+export interface Plan {
+  route: Route
+  /** The model that is asked for now, as the config calls it; a fallback changes it. */
+  model: string
+  /** Only this upstream will do: the call asked for it. */
+  readonly only: string | undefined
+  /** About how many tokens the call sends. */
+  readonly tokens: number
+  /** Over all upstreams and models. */
+  readonly mostAttempts: number
+  /** For this model. */
+  readonly tried: Candidate[]
+  /** Models that may still be asked in its place. */
+  fallbacks: readonly Fallback[]
+  /** Once more the same. */
+  repeat: Candidate | undefined
+  /** No upstream was usable, and this attempt is made all the same: no other follows it. */
+  panic: boolean
+  /** How the last attempt came out, until it is known that it came out well. */
+  outcome: Outcome
+  /** What the upstream allows after that. */
+  again: Again
+  /** How long the upstream asked to be left alone; undefined where it did not. */
+  hintMs: number | undefined
+  /** The attempt whose answer is on its way. */
+  visit: Visit | undefined
+  /** It counts for its budget. */
+  begun: boolean
+  /** What the budget is charged for the attempt that is under way. */
+  price: number
+}

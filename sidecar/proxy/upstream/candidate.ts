@@ -1,0 +1,16 @@
+import type { Standing } from './standing.ts'
+
+/** One upstream with one of its credentials: what an attempt can go to. The same object for the life of a config. */
+export interface Candidate {
+  readonly upstream: string
+  /** Empty where it has none. */
+  readonly credential: string
+  readonly tier: number
+  /** Can be changed while calls run. */
+  weight: number
+  /** The most attempts at a time that it serves at once. */
+  readonly connections: number
+  readonly serves: (model: string) => boolean
+  /** What is known of it; outlives a config that changes nothing about it. */
+  readonly standing: Standing
+}

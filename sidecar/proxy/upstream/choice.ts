@@ -1,0 +1,69 @@
+import type { Plan } from '../plan.ts'
+import type { Candidate } from './candidate.ts'
+import { leastBad } from './health/tier.ts'
+import type { Standing } from './standing.ts'
+
+/** Used for one choice at a time, and never across an await: choosing is done for every call. */
+const scratch: Candidate[] = []
+const standings: Standing[] = []
+
+/** The upstream for the next attempt: usable, not tried yet, in the lowest tier that has one. */
+export function choice(plan: Plan, now: number): Candidate | undefined {
+  for (const tier of plan.route.tiers) {
+    const chosen = among(plan, tier, now)
+    if (chosen !== undefined) return chosen
+  }
+  return undefined
+}
+
+/** Whether there would be a choice, for who does not choose yet. */
+export function isChoice(plan: Plan, now: number): boolean {
+  for (const tier of plan.route.tiers) for (const candidate of tier) if (isOpen(plan, candidate, now)) return true
+  return false
+}
+
+function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate | undefined {
+  scratch.length = 0
+  let roomy = 0
+  for (const candidate of tier) {
+    if (!isOpen(plan, candidate, now)) continue
+    scratch.push(candidate)
+    if (candidate.standing.inFlight < candidate.connections) roomy++
+  }
+  if (scratch.length < 2) return scratch[0]
+  standings.length = 0
+  for (const candidate of scratch) {
+    const { standing } = candidate
+    // Behind one that is full a call would wait.
+    if (roomy > 0 && standing.inFlight >= candidate.connections) continue
+    standing.weight = candidate.weight
+    standing.ease = standing.easeOf(plan.model, now)
+    standings.push(standing)
+  }
+  const chosen = plan.route.strategy.choose(standings, plan.tokens, now)
+  return scratch.find(({ standing }) => standing === chosen)
+}
+
+/** A call that has failed once goes on to one alone that is not merely spared: in an outage of all, every further attempt would be in vain. */
+function isOpen(plan: Plan, candidate: Candidate, now: number): boolean {
+  if (!fits(plan, candidate)) return false
+  const { standing } = candidate
+  return plan.tried.length === 0 ? standing.usable(plan.model, now) : standing.sound(plan.model, now)
+}
+
+/** Where a call goes when nothing is usable: it may be we who are mistaken. Undefined where no upstream has the model, or every key was refused. */
+export function inNeed(plan: Plan, now: number): Candidate | undefined {
+  const all = those(plan)
+  // Nobody could answer in its place, and its own answer tells more than ours.
+  if (all.length === 1) return all[0]
+  const asked = all.map((candidate) => candidate.standing.asked(plan.model))
+  const least = leastBad(asked, now)
+  return least === undefined ? undefined : all[asked.indexOf(least)]
+}
+
+/** All that a call may go to, whatever their state. */
+export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier) => tier.filter((candidate) => fits(plan, candidate)))
+
+/** A weight of nothing is for those who ask for it. */
+const fits = ({ only, model, tried }: Plan, candidate: Candidate): boolean =>
+  (only === undefined ? candidate.weight > 0 : candidate.upstream === only) && candidate.serves(model) && !tried.includes(candidate)

@@ -1,0 +1,160 @@
+import type { Effect } from '../llm/outcome.ts'
+import { accrual } from './health/accrual.ts'
+import { checks } from './health/checks.ts'
+import { limitation } from './health/limitation.ts'
+import { healthDefaults, type HealthNumbers } from './health/numbers.ts'
+import { probation } from './health/probation.ts'
+import { terms } from './health/terms.ts'
+
+export type HealthState = 'healthy' | 'slow_start' | 'limited' | 'probation' | 'ejected' | 'down' | 'exhausted' | 'auth_failed'
+
+/** Given at admission, and shown again with the outcome: whether it was the call on probation, and whether anything has changed since. */
+export type Pass = number
+
+export interface News {
+  /** How long the upstream asks us to wait. */
+  readonly hintMs?: number | undefined
+  /** Asked only when it has come to that: whether the others could do without this one. */
+  readonly mayEject?: (() => boolean) | undefined
+}
+
+/** What is known of one upstream with one key and one model. Times are compared when somebody asks; nothing here rings. */
+export interface Health {
+  readonly state: (now: number) => HealthState
+  readonly usable: (now: number) => boolean
+  /**
+   * Usable, and not only because its tier cannot do without it. A call that has failed once goes on to such a one alone: in an outage of all,
+   * every further attempt would be in vain.
+   */
+  readonly sound: (now: number) => boolean
+  /** When it will be tried again; undefined where it is usable, or nobody knows. */
+  readonly until: (now: number) => number | undefined
+  /** How much of its share it may have: less than 1 in a slow start. */
+  readonly ease: (now: number) => number
+  /** Begins an attempt, even one at an upstream that is not usable; on probation it takes the one place. */
+  readonly admit: (now: number) => Pass
+  /** Ends an attempt of which nothing was learnt. */
+  readonly release: (pass: Pass) => void
+  readonly note: (pass: Pass, effect: Effect, now: number, news?: News) => void
+  /** An active check. One that goes well clears no ejection: that the upstream answers says nothing of its models. */
+  readonly checked: (well: boolean) => void
+  readonly credentialChanged: () => void
+  readonly reset: () => void
+}
+
+type Held = 'ejected' | 'exhausted' | 'auth_failed'
+
+export function health(random: () => number, numbers: Partial<HealthNumbers> = {}): Health {
+  const set = { ...healthDefaults, ...numbers }
+  const limit = limitation(set, random)
+  const counts = accrual(set)
+  const active = checks(set)
+  const term = terms(set, random)
+  const place = probation(set.longestProbeMs)
+  /** Why it is out, until a call on probation goes well. */
+  let held: Held | undefined
+  /** It would be out, if its tier could do without it. */
+  let spared = false
+  let heldUntil = 0
+  let backAt = -Infinity
+  /** Rises by two whenever what was known before counts no more. The pass of the call on probation is the odd number behind it. */
+  let era = 0
+
+  const changed = (to: Held | undefined): void => {
+    held = to
+    spared = false
+    place.leave()
+    era += 2
+    counts.clear()
+  }
+
+  const takeOut = (why: Held, ms: number, now: number): void => {
+    changed(why)
+    heldUntil = now + ms
+  }
+
+  const eject = (now: number): void => {
+    takeOut('ejected', term.ejection(held === undefined ? now - backAt : 0), now)
+  }
+
+  const recover = (now: number): void => {
+    changed(undefined)
+    term.paid()
+    limit.answered()
+    backAt = now
+  }
+
+  const counted = (effect: 'good' | 'soft' | 'hard', now: number, mayEject: News['mayEject']): void => {
+    if (effect === 'good') {
+      spared = false
+      limit.answered()
+      counts.good(now)
+    } else if (counts.bad(effect === 'hard', now)) {
+      spared = true
+      if (mayEject?.() ?? true) eject(now)
+    }
+  }
+
+  const note: Health['note'] = (pass, effect, now, { hintMs, mayEject } = {}) => {
+    const probe = era + 1
+    if (pass === probe) place.leave()
+    if (effect === 'limited') return limit.reached(hintMs, now)
+    if (effect === 'brief' || (effect === 'soft' && hintMs !== undefined)) limit.brief(hintMs, now)
+    // What began before it was taken out, or with another key, says nothing about it now.
+    if (effect === 'brief' || effect === 'none' || pass < era) return
+    if (effect === 'auth') takeOut('auth_failed', set.authMs, now)
+    else if (effect === 'exhausted') takeOut('exhausted', term.exhaustion(), now)
+    else if (held === undefined) counted(effect, now, mayEject)
+    else if (effect === 'good') recover(now)
+    // A call that was let through while all were out proves recovery, but that it fails is no news.
+    else if (pass === probe) eject(now)
+  }
+
+  const usable = (now: number): boolean =>
+    !active.down() && limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !place.taken(now)))
+
+  return {
+    state: (now) => {
+      if (active.down()) return 'down'
+      const out = held !== undefined && now < heldUntil
+      if (out && held !== undefined && held !== 'ejected') return held
+      if (limit.until(now) !== 0) return 'limited'
+      if (held !== undefined) return out ? 'ejected' : 'probation'
+      return now - Math.max(backAt, limit.endedAt()) < set.slowStartMs ? 'slow_start' : 'healthy'
+    },
+    usable,
+    sound: (now) => !spared && usable(now),
+    until: (now) => {
+      const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
+      return until > now && !active.down() ? until : undefined
+    },
+    ease: (now) => {
+      limit.until(now)
+      const since = now - Math.max(backAt, limit.endedAt())
+      return since >= set.slowStartMs ? 1 : Math.max(set.leastEase, since / set.slowStartMs)
+    },
+    admit: (now) => {
+      if (held === undefined || now < heldUntil || place.taken(now)) return era
+      place.take(now)
+      return era + 1
+    },
+    release: (pass) => {
+      if (pass === era + 1) place.leave()
+    },
+    note,
+    checked: active.checked,
+    credentialChanged: () => {
+      term.paid()
+      if (held === 'exhausted' || held === 'auth_failed') changed(undefined)
+      // What calls with the old key have still to say is about the old key.
+      else if (held === undefined) era += 2
+    },
+    reset: () => {
+      changed(undefined)
+      term.reset()
+      backAt = -Infinity
+      limit.reset()
+      active.reset()
+    },
+  }
+}

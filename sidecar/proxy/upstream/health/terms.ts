@@ -1,0 +1,30 @@
+import type { HealthNumbers } from './numbers.ts'
+
+/** For how long one is taken out: longer each time. */
+export interface Terms {
+  /** With the time since it came back: none where it has not, endless where it never was out. */
+  readonly ejection: (backForMs: number) => number
+  readonly exhaustion: () => number
+  readonly paid: () => void
+  readonly reset: () => void
+}
+
+export function terms(set: HealthNumbers, random: () => number): Terms {
+  let ejections = 0
+  let exhaustions = 0
+  return {
+    ejection: (backForMs) => {
+      ejections = Math.max(0, ejections - Math.floor(backForMs / set.forgetMs)) + 1
+      // Sidecars that took it out together do not come back together.
+      const ms = set.ejectionMs * 2 ** Math.min(ejections - 1, 30) * (0.8 + 0.4 * random())
+      return Math.min(set.longestEjectionMs, ms)
+    },
+    exhaustion: () => Math.min(set.longestExhaustedMs, set.exhaustedMs * 2 ** Math.min(exhaustions++, 30)),
+    paid: () => {
+      exhaustions = 0
+    },
+    reset: () => {
+      ejections = exhaustions = 0
+    },
+  }
+}

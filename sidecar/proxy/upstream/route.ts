@@ -1,0 +1,24 @@
+import type { Trigger } from '../llm/outcome.ts'
+import type { Budget } from './budget.ts'
+import type { Candidate } from './candidate.ts'
+import type { Strategy } from './strategies/strategy.ts'
+
+export interface Fallback {
+  readonly model: string
+  readonly on: readonly Trigger[]
+}
+
+/** Where calls for some models may go. */
+export interface Route {
+  readonly name: string
+  readonly serves: (model: string) => boolean
+  /** The lowest first; those of one tier share the calls. */
+  readonly tiers: readonly (readonly Candidate[])[]
+  /** There is one candidate in all of the tiers: nobody could take its calls over. */
+  readonly alone: boolean
+  /** The share of a tier that may be ejected at a time, where no lower tier could take over. */
+  readonly mostEjected: number
+  readonly strategy: Strategy
+  readonly budget: Budget
+  readonly fallbacks: readonly Fallback[]
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../clock.ts'
+import type { Plan } from '../plan.ts'
+import type { Candidate } from './candidate.ts'
+import type { Outcome as Ending } from './condition.ts'
+import type { Health } from './health.ts'
+import { mayEject } from './health/tier.ts'
+
+export interface Ended {
+  readonly what: string
+  /** Undefined where it says nothing of the upstream. */
+  readonly condition: Ending | undefined
+}
+
+interface Around {
+  readonly clock: Clock
+  readonly beganMs: number
+}
+
+/** Ends the attempt that is under way, and tells all who want to know of it how it came out: `plan.outcome`. */
+export function settle(plan: Plan, { what, condition }: Ended, { clock, beganMs }: Around): void {
+  const { visit, outcome, hintMs } = plan
+  if (visit === undefined) return
+  plan.visit = undefined
+  const now = clock.now()
+  const { standing } = visit
+  const candidate = plan.tried.findLast((one) => one.standing === standing)
+  const good = outcome === 'good'
+  standing.ended(visit, { outcome, what, hintMs, now, mayEject: good || candidate === undefined ? undefined : judge(plan, candidate, now) })
+  if (condition !== undefined) standing.condition.note(condition, what, now)
+  if (good || outcome === 'committed') return
+  if (outcome === 'client_abort') plan.route.strategy.observe(standing, { kind: 'abandoned', waitedMs: now - beganMs }, now)
+  else if (outcome !== 'client' && outcome !== 'context' && outcome !== 'policy' && outcome !== 'busy' && outcome !== 'sidecar') {
+    plan.route.strategy.observe(standing, { kind: 'failed', hintMs }, now)
+  }
+}
+
+/** Whether the others of its tier, or those below, can do without one; with a host go all of its accounts. */
+function judge(plan: Plan, candidate: Candidate, now: number): (one: Health, wholeHost: boolean) => boolean {
+  return (one, wholeHost) => {
+    const { model, route } = plan
+    const own = (other: Candidate): boolean => (wholeHost ? other.upstream === candidate.upstream : other === candidate)
+    const others = (tier: readonly Candidate[]): Candidate[] =>
+      tier.filter((other) => !own(other) && other.weight > 0 && other.serves(model))
+    const at = route.tiers.findIndex((tier) => tier.includes(candidate))
+    const lower = route.tiers.slice(at + 1).some((tier) => others(tier).some(({ standing }) => standing.usable(model, now)))
+    return mayEject(
+      one,
+      [one, ...others(route.tiers[at] ?? []).map(({ standing }) => standing.asked(model))],
+      lower ? Infinity : route.mostEjected,
+      now,
+    )
+  }
+}

@@ -1,0 +1,132 @@
+import type { Config, Upstream } from '../config/config.ts'
+import { modelMatcher } from '../config/modelPattern.ts'
+import type { Handler } from './call.ts'
+import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
+import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
+import type { Candidate } from './upstream/candidate.ts'
+import type { HealthNumbers } from './upstream/health/numbers.ts'
+import type { Route } from './upstream/route.ts'
+import { peakEwma } from './upstream/strategies/peakEwma.ts'
+import { leastConnections, leastTokens } from './upstream/strategies/least.ts'
+import { roundRobin } from './upstream/strategies/roundRobin.ts'
+import type { Strategy } from './upstream/strategies/strategy.ts'
+import { weighted } from './upstream/strategies/weighted.ts'
+import type { OpenTarget } from './upstream/target.ts'
+
+export type StrategyName = Config['routing']['strategy']
+
+/** One of each kind for the process: what it knows of upstreams outlives a config. */
+export function strategies(random: () => number): (name: StrategyName) => Strategy {
+  const makers: Readonly<Record<StrategyName, () => Strategy>> = {
+    peak_ewma: () => peakEwma({ random }),
+    round_robin: roundRobin,
+    weighted: () => weighted(random),
+    least_connections: leastConnections,
+    least_tokens: leastTokens,
+  }
+  const made = new Map<StrategyName, Strategy>()
+  return (name) => {
+    const strategy = made.get(name) ?? makers[name]()
+    made.set(name, strategy)
+    return strategy
+  }
+}
+
+export interface Opened {
+  readonly upstream: Upstream
+  readonly target: OpenTarget
+}
+
+/** What attempts can go to, each upstream with each of its credentials, and the way there. */
+export function openWays(
+  opened: readonly Opened[],
+  config: Config & Settings,
+  around: Pick<Surroundings, 'clock'>,
+): Map<Candidate, Handler> {
+  const defaults = new Map((config.models ?? []).map(({ name, defaults: wanted }) => [name, wanted]))
+  const ways = new Map<Candidate, Handler>()
+  for (const { upstream, target } of opened) {
+    const { name, tier, weight, connections, models, modelNames = {} } = upstream
+    const has = modelMatcher(models)
+    const handleOf = ({ key }: Account): Handler =>
+      way(config, around, { target, key, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
+    for (const account of target.accounts) {
+      const candidate: Candidate = {
+        upstream: name,
+        credential: account.credential,
+        tier,
+        weight,
+        connections,
+        // What names no model, such as a file, may go to any.
+        serves: (model: string) => model === '' || has(model),
+        standing: account.standing,
+      }
+      ways.set(candidate, handleOf(account))
+    }
+  }
+  return ways
+}
+
+/** The routes of a config, and the one for all that they are not for. */
+export function routesOf(
+  { routes = [], routing, health }: Config,
+  candidates: readonly Candidate[],
+  shared: { readonly budget: Budget; readonly strategyOf: (name: StrategyName) => Strategy },
+): Route[] {
+  const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
+    const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
+    return {
+      name,
+      serves,
+      tiers,
+      alone: tiers.flat().length === 1,
+      mostEjected: health.mostEjected,
+      strategy: shared.strategyOf(own.strategy ?? routing.strategy),
+      budget: shared.budget,
+      fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+    }
+  }
+  return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]
+}
+
+function tiersOf(candidates: readonly Candidate[]): Candidate[][] {
+  const tiers = [...new Set(candidates.map(({ tier }) => tier))].toSorted((one, other) => one - other)
+  return tiers.map((tier) => candidates.filter((candidate) => candidate.tier === tier))
+}
+
+/** What repeats have cost is known over all configs that allow the same. */
+export function budgets(): (config: Config) => Budget {
+  let last: { readonly key: string; readonly budget: Budget } | undefined
+  return (config) => {
+    const key = JSON.stringify(config.retry.budget)
+    if (last?.key !== key) last = { key, budget: openBudget(config) }
+    return last.budget
+  }
+}
+
+function openBudget({ retry }: Config): Budget {
+  const { concurrent, leastConcurrent, perMinute, leastPerMinute, tokens, leastTokens: least } = retry.budget
+  const options: BudgetOptions = {
+    concurrent: { least: leastConcurrent, share: concurrent },
+    rate: { least: leastPerMinute, share: perMinute },
+    tokens: { least, share: tokens },
+  }
+  return budget(options)
+}
+
+export function healthNumbers({ health }: Config, { check }: Upstream): Partial<HealthNumbers> {
+  return {
+    failuresInARow: health.failures,
+    leastSuccessRate: health.successRate,
+    leastAttempts: health.minimumCalls,
+    windowMs: health.window,
+    ejectionMs: health.ejection,
+    longestEjectionMs: health.longestEjection,
+    slowStartMs: health.slowStart,
+    authMs: health.authProbe,
+    exhaustedMs: health.exhausted,
+    longestExhaustedMs: health.longestExhausted,
+    checksDown: check.failures,
+    checksUp: check.successes,
+  }
+}

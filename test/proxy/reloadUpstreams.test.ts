@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { folder, replaceFile } from '../fixtures/mountedSecret.ts'
+import { answers, chat, provider } from '../fixtures/provider.ts'
+import { runOutrider } from '../fixtures/runOutrider.ts'
+import { ask, askedOf, served } from '../fixtures/startUpstreams.ts'
+
+test('another weight, tier or list of models leaves connections and what is known of health as they are; another address does not', async (t) => {
+  const a = await provider(t, answers(429, {}, { 'retry-after': '60' }))
+  const b = await provider(t, chat('b'))
+  const file = join(folder(t), 'outrider.json')
+  const document = (ofA: object): object => ({
+    upstreams: [
+      { name: 'a', url: `${a.url}/v1`, credential: 'fake', tier: 1, ...ofA },
+      { name: 'b', url: `${b.url}/v1`, credential: 'fake', tier: 2 },
+    ],
+  })
+  const put = (text: string): string => {
+    writeFileSync(file, text)
+    return file
+  }
+  const outrider = await runOutrider(t, a.url, { ...document({}) }, { put })
+  assert.deepEqual(served(await ask(outrider)), ['b', '2'])
+  replaceFile(file, outrider.configText({ ...document({ weight: 7, models: ['m'], modelNames: { m: 'x' } }) }))
+  await outrider.printed('config reloaded')
+  // It has asked for patience, and a reload is none of its business.
+  assert.deepEqual(served(await ask(outrider)), ['b', '1'])
+  assert.deepEqual(askedOf([a, b]), [1, 2])
+  assert.equal(b.connections, 1)
+  replaceFile(file, outrider.configText({ ...document({ url: `${a.url}/v1?other` }) }))
+  await outrider.printed(/config reloaded[^]*config reloaded/)
+  assert.deepEqual(served(await ask(outrider)), ['b', '2'])
+})
