@@ -71,7 +71,9 @@ const inject = mapping({
     help: 'CPU that is set aside for a sidecar.',
     reason: 'Little, but there: without any, an autoscaler by CPU cannot compute for the pod.',
   }),
-  cpuLimit: optional(cpu, { help: 'Most CPU; a ResourceQuota on limits.cpu demands one.' }),
+  cpuLimit: optional(cpu, {
+    help: 'Most CPU; a ResourceQuota on limits.cpu demands one, and pods are refused with "must specify limits.cpu for: outrider" until there is one.',
+  }),
   memoryRequest: setting(memory, {
     default: '72Mi',
     help: 'Memory that is set aside for a sidecar.',
