@@ -74,9 +74,14 @@ export function metrics(sources: Readings): Metrics {
     if (facts.error === undefined) addedToCall.observe(addedMs(facts, overMs) / 1_000, trace)
   }
   const countAttempts = ({ tried, attempts: made, upstream }: Facts): void => {
-    // One that was sent a second time over a new connection stands there twice, and is one.
-    if (tried?.length === made) for (const one of tried) attemptsOf(one.upstream).n++
-    else attemptsOf(upstream).n += made
+    let rest = made
+    for (const { upstream: one, outcome } of tried ?? []) {
+      // What was sent again over a new connection was the same attempt.
+      if (outcome === 'stale_connection') continue
+      attemptsOf(one).n++
+      rest--
+    }
+    attemptsOf(upstream).n += rest
   }
   const countTokens = (count: (type: string) => { n: number }, { usage }: Facts): void => {
     if (usage === undefined) return
