@@ -81,7 +81,7 @@ export function metrics(sources: Readings): Metrics {
       attemptsOf(one).n++
       rest--
     }
-    attemptsOf(upstream).n += rest
+    if (rest > 0) attemptsOf(upstream).n += rest
   }
   const countTokens = (count: (type: string) => { n: number }, { usage }: Facts): void => {
     if (usage === undefined) return

@@ -1,6 +1,7 @@
 import type { Config, Upstream } from '../config/config.ts'
 import { modelMatcher } from '../config/modelPattern.ts'
 import type { Handler } from './call.ts'
+import type { Source } from './layers/mergedModels.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
 import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
@@ -92,6 +93,26 @@ export function routesOf(
 function tiersOf(candidates: readonly Candidate[]): Candidate[][] {
   const tiers = [...new Set(candidates.map(({ tier }) => tier))].toSorted((one, other) => one - other)
   return tiers.map((tier) => candidates.filter((candidate) => candidate.tier === tier))
+}
+
+/** The upstreams as sources of models, those of the first tier first. */
+export function listSources({ upstreams, routing }: Config, routes: readonly Route[]): Source[] {
+  const all = routes.at(-1)?.tiers.flat() ?? []
+  const isOpen = ({ weight, upstream }: Candidate): boolean => weight > 0 || (routing.overrides?.upstreams?.includes(upstream) ?? false)
+  return upstreams
+    .toSorted((one, other) => one.tier - other.tier)
+    .map(({ name, modelNames = {} }) => {
+      const own = all.filter(({ upstream }) => upstream === name)
+      // As a call for it would be: by the first route that is for it, and only where that leads here.
+      const leadsHere = (model: string): boolean =>
+        routes
+          .find(({ serves }) => serves(model))
+          ?.tiers.some((tier) => tier.some((one) => one.upstream === name && isOpen(one) && one.serves(model))) ?? false
+      const theirs = Map.groupBy(Object.keys(modelNames), (model) => modelNames[model])
+      const namesOf = (id: string): string[] =>
+        [...(theirs.get(id) ?? []), ...(Object.hasOwn(modelNames, id) ? [] : [id])].filter((model) => leadsHere(model))
+      return { name, isAsked: () => own.some(isOpen), namesOf }
+    })
 }
 
 /** What repeats have cost is known over all configs that allow the same. */
