@@ -102,7 +102,7 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       // Below all that reads or edits the call for good: from here on it is about where it goes.
       route(routing),
       // Above retry: another model is asked only when the attempts with this one have come to nothing.
-      fallback(routing),
+      fallback({ ...routing, clock }),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
       retry(ways.retry),
     ],
@@ -156,7 +156,7 @@ export interface WayOptions {
 
 /** How calls find their upstreams. */
 export interface Ways {
-  readonly routing: RouteOptions & FallbackOptions
+  readonly routing: RouteOptions & Omit<FallbackOptions, 'clock'>
   readonly retry: RetryOptions
   readonly choose: ChooseOptions
   readonly lists: ListOptions

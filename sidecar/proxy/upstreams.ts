@@ -70,10 +70,11 @@ export function openWays(
 
 /** The routes of a config, and the one for all that they are not for. */
 export function routesOf(
-  { routes = [], routing, health }: Config,
+  { routes = [], routing, health, models }: Config,
   candidates: readonly Candidate[],
   shared: { readonly budget: Budget; readonly strategyOf: (name: StrategyName) => Strategy },
 ): Route[] {
+  const lacks = new Map(models?.map((model) => [model.name, model.lacks]))
   const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
     const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
     return {
@@ -84,7 +85,7 @@ export function routesOf(
       mostEjected: health.mostEjected,
       strategy: shared.strategyOf(own.strategy ?? routing.strategy),
       budget: shared.budget,
-      fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+      fallbacks: (own.fallbacks ?? routing.fallbacks ?? []).map((one) => ({ ...one, lacks: lacks.get(one.model) ?? [] })),
     }
   }
   return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]

@@ -69,6 +69,124 @@ test('vectors of another model are of no use: embeddings fall back to none', asy
   assert.equal((await ask(sidecar, { input: 'x' }, {}, '/embeddings')).status, 429)
 })
 
+const limited = answers(429, error('slow down'), { 'retry-after': '60' })
+const refusing = answers(400, error('This model does not support tools', { type: 'invalid_request_error' }))
+const tools = [{ type: 'function', function: { name: 'f' } }]
+
+test('a model that lacks what a call asks for is passed over, and takes all other calls', async (t) => {
+  const upstream = await provider(t, byModel({ m: limited, plain: chat('from plain'), able: chat('from able') }))
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'plain', lacks: ['tools', 'prefill'] }],
+    routing: { fallbacks: [{ model: 'plain' }, { model: 'able' }] },
+    retry: { attempts: 3 },
+  })
+  const servedBy = async (body: object): Promise<string | null> => (await ask(sidecar, body)).headers.get('x-outrider-model')
+  assert.equal(await servedBy({ tools }), 'able')
+  assert.equal(await servedBy({ messages: [{ role: 'user' }, { role: 'assistant', content: 'It is ' }] }), 'able')
+  assert.equal(await servedBy({ messages: [{ role: 'user' }] }), 'plain')
+  // The model that has asked for a minute of patience is not asked again meanwhile.
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'able', 'able', 'plain'])
+})
+
+test('a model that was limited is asked again when its time is over', async (t) => {
+  let busy = true
+  const m: Step = async (exchange) => {
+    await (busy ? answers(429, error('slow down'), { 'retry-after-ms': '100' }) : chat('from m'))(exchange)
+  }
+  const upstream = await provider(t, byModel({ m, spare: chat('from spare') }))
+  const retry = { attempts: 3, longestWait: '0s' }
+  const sidecar = await startSidecar(t, upstream.url, { routing: { fallbacks: [{ model: 'spare' }] }, retry })
+  assert.match((await ask(sidecar)).text, /from spare/)
+  busy = false
+  let text = ''
+  for (let n = 0; n < 1_000 && !text.includes('from m'); n++) ({ text } = await ask(sidecar))
+  assert.match(text, /from m/)
+})
+
+test('no attempt is kept for a model that would be passed over', async (t) => {
+  const upstream = await provider(t, byModel({ m: answers(500) }))
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'plain', lacks: ['stream'] }],
+    routing: { fallbacks: [{ model: 'plain' }] },
+    retry: { attempts: 3, backoff: '1ms' },
+  })
+  const told = await ask(sidecar, { stream: true })
+  assert.deepEqual([told.status, told.headers.get('x-outrider-attempts')], [500, '3'])
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'm', 'm'])
+})
+
+test('a fallback that refuses a feature gives way to the next, for the reason that began the chain', async (t) => {
+  const upstream = await provider(t, byModel({ m: limited, plain: refusing, able: chat('from able') }))
+  const only = (model: string) => ({ model, on: ['rate_limited'] })
+  const sidecar = await startSidecar(t, upstream.url, {
+    routing: { fallbacks: [only('plain'), { model: 'other', on: ['error'] }, only('able')] },
+    retry: { attempts: 3 },
+  })
+  const told = await ask(sidecar, { tools })
+  assert.deepEqual([told.status, told.headers.get('x-outrider-model'), told.headers.get('x-outrider-attempts')], [200, 'able', '3'])
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'plain', 'able'])
+})
+
+test('where nobody is left, the answer is that of the model asked for, and not what another cannot do', async (t) => {
+  const { sidecar } = await startUpstreams(
+    t,
+    [limited, refusing],
+    { routing: { fallbacks: [{ model: 'plain' }] }, retry: { attempts: 3 } },
+    [{ models: ['m'] }, { models: ['plain'] }],
+  )
+  const told = await ask(sidecar, { tools })
+  assert.deepEqual([told.status, told.headers.get('retry-after'), told.headers.get('x-outrider-model')], [429, '60', null])
+  assert.match(told.text, /slow down/)
+  assert.deepEqual(served(told), ['a', '2'])
+  // The clients of OpenAI would come back for more otherwise.
+  assert.equal(told.headers.get('x-should-retry'), 'false')
+  const line = await sidecar.callLine(0)
+  assert.deepEqual(
+    (line['tried'] as { upstream: string; outcome: number }[]).map(({ upstream, outcome }) => [upstream, outcome]),
+    [
+      ['a', 429],
+      ['b', 400],
+    ],
+  )
+  const metrics = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
+  assert.match(metrics, /^outrider_attempts_total\{upstream="a"\} 1$/m)
+  assert.match(metrics, /^outrider_attempts_total\{upstream="b"\} 1$/m)
+})
+
+test('nor that nobody has the model that was to take over', async (t) => {
+  const { sidecar, providers } = await startUpstreams(
+    t,
+    [[], []],
+    { routing: { fallbacks: [{ model: 'nowhere' }] }, retry: { attempts: 2, backoff: '1ms' } },
+    [{ models: ['m'] }, { models: ['other'] }],
+  )
+  await providers[0]?.close()
+  const told = await ask(sidecar)
+  assert.deepEqual([told.status, told.headers.get('x-outrider-error')], [502, 'connect_failed'])
+  assert.deepEqual(served(told)[0], 'a')
+})
+
+test('a failure of the model that took over is told, for it says when another try may help', async (t) => {
+  const upstream = await provider(t, byModel({ m: answers(500), spare: limited }))
+  const sidecar = await startSidecar(t, upstream.url, { routing: { fallbacks: [{ model: 'spare' }] }, retry: { attempts: 2 } })
+  const told = await ask(sidecar)
+  assert.deepEqual([told.status, told.headers.get('retry-after'), told.headers.get('x-outrider-model')], [429, '60', 'spare'])
+})
+
+test('a model that is asked for by its name answers for itself, whatever it refuses', async (t) => {
+  const upstream = await provider(t, [refusing])
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'm', lacks: ['tools'] }],
+    routing: { fallbacks: [{ model: 'spare' }] },
+    retry: { attempts: 3 },
+  })
+  const told = await ask(sidecar, { tools })
+  assert.deepEqual(
+    [told.status, JSON.parse(told.text)],
+    [400, error('This model does not support tools', { type: 'invalid_request_error' })],
+  )
+})
+
 test('DEFAULT_MODEL, FALLBACK_MODEL and MAX_RETRIES are all it takes without a file', async (t) => {
   const upstream = await provider(
     t,

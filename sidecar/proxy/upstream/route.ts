@@ -1,3 +1,4 @@
+import type { Feature } from '../llm/features.ts'
 import type { Trigger } from '../llm/outcome.ts'
 import type { Budget } from './budget.ts'
 import type { Candidate } from './candidate.ts'
@@ -6,6 +7,8 @@ import type { Strategy } from './strategies/strategy.ts'
 export interface Fallback {
   readonly model: string
   readonly on: readonly Trigger[]
+  /** It does not take the place of another in calls that ask for any of this. */
+  readonly lacks: readonly Feature[]
 }
 
 /** Where calls for some models may go. */
