@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { configFromEnvironment } from '../../sidecar/config/environment.ts'
-import { startProxy } from '../../sidecar/proxy/proxy.ts'
 import { answers, chat, provider, type Step } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 import { ask, askedOf, served, startUpstreams } from '../fixtures/startUpstreams.ts'
@@ -185,25 +183,4 @@ test('a model that is asked for by its name answers for itself, whatever it refu
     [told.status, JSON.parse(told.text)],
     [400, error('This model does not support tools', { type: 'invalid_request_error' })],
   )
-})
-
-test('DEFAULT_MODEL, FALLBACK_MODEL and MAX_RETRIES are all it takes without a file', async (t) => {
-  const upstream = await provider(
-    t,
-    byModel({ first: answers(429, error('slow down'), { 'retry-after': '60' }), second: chat('from second') }),
-  )
-  const env = { API_KEY: 'sk-test-1', BASE_URL: `${upstream.url}/v1`, DEFAULT_MODEL: 'first', FALLBACK_MODEL: 'second', MAX_RETRIES: '1' }
-  const { config } = await configFromEnvironment(env)
-  const free = {
-    ...config,
-    listen: { ...config.listen, port: 0 },
-    admin: { ...config.admin, port: 0 },
-    control: { ...config.control, off: true },
-  }
-  const proxy = await startProxy({ config: free, warnings: [], env, write: () => {} })
-  t.after(proxy.close)
-  const told = await ask({ url: `http://127.0.0.1:${proxy.port}/v1` }, { model: undefined })
-  assert.equal(told.status, 200)
-  assert.match(told.text, /from second/)
-  assert.deepEqual(modelsOf(upstream.seen), ['first', 'second'])
 })
