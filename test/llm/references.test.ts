@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { idsMade, referencesOf } from '../../sidecar/proxy/llm/references.ts'
+import { idsMade, makesIds, mayRefer, referencesOf } from '../../sidecar/proxy/llm/references.ts'
 
 const inBody = (value: unknown): readonly string[] => referencesOf('/responses', Buffer.from(JSON.stringify(value))).ids
 
@@ -50,6 +50,39 @@ test('a body that only talks of such things refers to none', () => {
   assert.deepEqual(inBody({ tools: [{ function: { parameters: { properties: { file_id: { type: 'string' } } } } }] }), [])
   assert.deepEqual(inBody({ tools: [{ function: { parameters: { required: ['file_id', 'page'] } } }] }), [])
   assert.deepEqual(inBody({ previous_response_id: null, conversation: '' }), [])
+})
+
+test('only calls that can refer to something are looked through', () => {
+  const chat = (value: unknown): boolean => mayRefer('chat', Buffer.from(JSON.stringify(value)))
+  assert.equal(chat({ messages: [{ content: [{ type: 'file', file: { file_id: 'file-1' } }] }] }), true)
+  assert.equal(
+    chat({ messages: [{ content: 'the file_id, a "file_id" and my_file_id' }], tool_call_id: 'call_1', user_file_ids: [] }),
+    false,
+  )
+  assert.equal(chat({ messages: [], container: 'container_1' }), false)
+  assert.equal(mayRefer('messages', Buffer.from('{"container":"container_1"}')), true)
+  assert.equal(mayRefer('messages', Buffer.from('{"messages":[{"content":"a container contains"}]}')), false)
+  assert.equal(mayRefer('embeddings', Buffer.from('{"file_id":"file-1"}')), false)
+  assert.equal(mayRefer('responses', undefined), false)
+  assert.equal(mayRefer('other', undefined), true)
+})
+
+test('only answers in which something is made are learned from', () => {
+  for (const path of [
+    '/files',
+    '/files?limit=1',
+    '/vector_stores/vs_1/files',
+    '/fine_tuning/jobs',
+    '/messages/batches',
+    '/responses/resp_1',
+  ]) {
+    assert.equal(makesIds('other', path), true, path)
+  }
+  for (const path of ['/audio/speech', '/moderations', '/messages/count_tokens', '/chat/completions/chatcmpl-1', '/', '']) {
+    assert.equal(makesIds('other', path), false, path)
+  }
+  assert.equal(makesIds('responses', '/responses'), true)
+  for (const operation of ['chat', 'completions', 'messages', 'embeddings', 'models'] as const) assert.equal(makesIds(operation, ''), false)
 })
 
 test('sealed reasoning binds a call to an account, though nobody can say to which', () => {

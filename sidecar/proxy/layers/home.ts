@@ -68,7 +68,7 @@ function guessed({ route, only, model, affinity }: Plan, id: string, { body }: C
   const tier = route.tiers.find((one) => one.some(fits))?.filter(fits) ?? []
   const key = id === '' ? affinity || startOf(body) : fingerprint(id)
   // Without weights, which may change while what has been made stays where it is.
-  const members = tier.map((candidate) => ({ name: candidate.account, weight: 1, ease: 1, inFlight: 0, candidate }))
+  const members = tier.map((candidate) => ({ name: candidate.standing.name, weight: 1, ease: 1, inFlight: 0, candidate }))
   const candidate = near(key, members, Infinity)?.candidate
   return candidate && { candidate, id, known: false }
 }

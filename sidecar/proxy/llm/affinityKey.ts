@@ -33,14 +33,14 @@ export function affinityKey({ headers, body, facts }: Pick<Call, 'headers' | 'bo
 const numberOf = (value: string): number => fingerprint(value) || 1
 
 const name = Buffer.from('"prompt_cache_key"')
-/** Node finds seven bytes in a third of the time that it takes for more. */
-const tail = 'che_key'
-const before = name.length - tail.length - 1
+/** Begins with what is rare in a text, and is short: Node then finds it in a tenth of the time. */
+const mark = '_cache_'
+const before = name.indexOf(mark)
 
 /** Asked of every call where nothing else is configured, so that it must cost less than a look at every member. */
 function promptCacheKey(body: Buffer): string {
-  for (let at = body.indexOf(tail); at >= 0; at = body.indexOf(tail, at + 1)) {
-    const end = at + tail.length + 1
+  for (let at = body.indexOf(mark); at >= 0; at = body.indexOf(mark, at + 1)) {
+    const end = at - before + name.length
     if (at < before || body.compare(name, 0, name.length, at - before, end) !== 0) continue
     const colon = skipSpace(body, end)
     const from = skipSpace(body, colon + 1)

@@ -31,6 +31,7 @@ export function pins(book: PinBook, { most, keepMs }: PinsOptions): Pins {
     learn: (id, account, now) => {
       if (id === '' || id.length > longestId) return
       put(id, account, now)
+      if (book.size <= most) return
       // More than one only where an earlier config allowed more.
       for (const oldest of book.keys()) {
         if (book.size <= most) break
