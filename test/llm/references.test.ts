@@ -53,18 +53,22 @@ test('a body that only talks of such things refers to none', () => {
 })
 
 test('only calls that can refer to something are looked through', () => {
-  const chat = (value: unknown): boolean => mayRefer('chat', Buffer.from(JSON.stringify(value)))
+  const chat = (value: unknown): boolean => mayRefer('chat', '/chat/completions', Buffer.from(JSON.stringify(value)))
   assert.equal(chat({ messages: [{ content: [{ type: 'file', file: { file_id: 'file-1' } }] }] }), true)
   assert.equal(
     chat({ messages: [{ content: 'the file_id, a "file_id" and my_file_id' }], tool_call_id: 'call_1', user_file_ids: [] }),
     false,
   )
   assert.equal(chat({ messages: [], container: 'container_1' }), false)
-  assert.equal(mayRefer('messages', Buffer.from('{"container":"container_1"}')), true)
-  assert.equal(mayRefer('messages', Buffer.from('{"messages":[{"content":"a container contains"}]}')), false)
-  assert.equal(mayRefer('embeddings', Buffer.from('{"file_id":"file-1"}')), false)
-  assert.equal(mayRefer('responses', undefined), false)
-  assert.equal(mayRefer('other', undefined), true)
+  assert.equal(mayRefer('messages', '/messages', Buffer.from('{"container":"container_1"}')), true)
+  assert.equal(mayRefer('messages', '/messages', Buffer.from('{"messages":[{"content":"a container contains"}]}')), false)
+  assert.equal(mayRefer('embeddings', '/embeddings', Buffer.from('{"file_id":"file-1"}')), false)
+  assert.equal(mayRefer('responses', '/responses', undefined), false)
+  assert.equal(mayRefer('other', '/files/file-1', undefined), true)
+  assert.equal(mayRefer('other', '/chat/completions/chatcmpl-1', undefined), true)
+  assert.equal(mayRefer('other', '/audio/speech', undefined), false)
+  assert.equal(mayRefer('other', '/rerank', Buffer.from('{"documents":[{"container":"1"}]}')), false)
+  assert.equal(mayRefer('other', '/images/edits', Buffer.from('{"images":[{"file_id":"file-1"}]}')), true)
 })
 
 test('only answers in which something is made are learned from', () => {

@@ -31,7 +31,7 @@ export function home({ clock, pins, candidates }: HomeOptions): Layer {
     if (affinity.length > 0) plan.affinity = affinityKey(call, affinity)
     if (plan.affinity !== 0) facts.chosenBy = 'affinity'
     const body = isUpload(call.body) ? undefined : call.body
-    if (pins === undefined || !mayRefer(facts.operation, body)) return next(call)
+    if (pins === undefined || !mayRefer(facts.operation, path, body)) return next(call)
     const { ids, bound } = referencesOf(path, body)
     if (!bound) return next(call)
     try {

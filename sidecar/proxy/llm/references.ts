@@ -65,14 +65,15 @@ const sealedMark = '_conten'
 const mostIds = 32
 
 /**
- * Whether a call can refer to such things at all. Embeddings and completions cannot; a chat seldom does, and then says so in these bytes.
+ * Whether a call can refer to such things at all. Embeddings cannot; a chat, and what is not about such things, seldom do, and then they say
+ * so in these bytes.
  */
-export function mayRefer(operation: Operation, body: Buffer | undefined): boolean {
-  if (operation === 'other') return true
-  if (body === undefined) return false
-  if (operation === 'responses') return true
-  if (operation !== 'chat' && operation !== 'messages') return false
-  return has(body, '_id', 'file_id') || (operation === 'messages' && has(body, 'contain', 'container'))
+export function mayRefer(operation: Operation, path: string, body: Buffer | undefined): boolean {
+  if (operation === 'other') {
+    if (makesIds(operation, path) || path.startsWith('/chat/completions/')) return true
+  } else if (operation === 'responses') return body !== undefined
+  else if (operation !== 'chat' && operation !== 'messages') return false
+  return body !== undefined && (has(body, '_id', 'file_id') || (operation === 'messages' && has(body, 'contain', 'container')))
 }
 
 function has(body: Buffer, mark: string, name: string): boolean {
