@@ -50,6 +50,8 @@ test('a body that only talks of such things refers to none', () => {
   assert.deepEqual(inBody({ tools: [{ function: { parameters: { properties: { file_id: { type: 'string' } } } } }] }), [])
   assert.deepEqual(inBody({ tools: [{ function: { parameters: { required: ['file_id', 'page'] } } }] }), [])
   assert.deepEqual(inBody({ previous_response_id: null, conversation: '' }), [])
+  assert.deepEqual(inBody({ input: 'hi', metadata: { conversation: 'my-1', container: 'pod-1' } }), [])
+  assert.deepEqual(inBody({ conversation: 'conv_1', metadata: { conversation: 'my-1' } }), ['conv_1'])
 })
 
 test('only calls that can refer to something are looked through', () => {
@@ -111,6 +113,17 @@ test('an answer tells what was made', () => {
   assert.deepEqual(made('/messages', { id: 'msg_1', container: { id: 'container_1' } }), ['container_1'])
   assert.deepEqual(made('/chat/completions', { id: 'chatcmpl-1', choices: [] }), [])
   assert.deepEqual(made('/responses', 'garbage'), [])
+})
+
+test('an answer tells of containers and reasoning behind texts of any length', () => {
+  const long = 'word '.repeat(4_000)
+  const made = (value: unknown): readonly string[] => idsMade('/responses', Buffer.from(JSON.stringify(value)))
+  assert.deepEqual(
+    made({ id: 'resp_1', instructions: long, output: [{ id: 'rs_1' }, { type: 'code_interpreter_call', container_id: 'cntr_1' }] }),
+    ['resp_1', 'rs_1', 'cntr_1'],
+  )
+  assert.deepEqual(made({ id: 'msg_1', content: [{ text: long }], container: { id: 'container_1', expires_at: '' } }), ['container_1'])
+  for (let pad = 8 * 1024 - 300; pad < 8 * 1024 + 300; pad += 7) assert.deepEqual(made({ pad: 'x'.repeat(pad), id: 'rs_1' }), ['rs_1'])
 })
 
 test('no body makes the search throw, and it finds no more than a request has a use for', () => {

@@ -133,6 +133,34 @@ test('a multipart upload in parts goes where it was begun', async (t) => {
   }
 })
 
+const codeRun: Step = async (exchange) => {
+  const { stream, container } = await bodyOf(exchange)
+  const id = typeof container === 'string' ? container : `container_${randomUUID()}`
+  const text = { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'word '.repeat(300) } }
+  if (stream !== true) return answers(200, { id: 'msg_1', content: Array.from({ length: 20 }, () => text), container: { id } })(exchange)
+  openStream(exchange)
+  const events = [
+    { type: 'message_start', message: { id: 'msg_1' } },
+    ...Array.from({ length: 20 }, () => text),
+    { type: 'message_delta', delta: { stop_reason: 'end_turn', container: { id } } },
+    { type: 'message_stop' },
+  ]
+  await writeEach(exchange, events.map(frame))
+  exchange.res.end()
+}
+
+for (const stream of [false, true]) {
+  test(`the container in which code was run is found again, told in ${stream ? 'a stream' : 'a plain answer'} of Messages`, async (t) => {
+    const { sidecar } = await startUpstreams(t, [codeRun, codeRun, codeRun], inTurns, oneTier)
+    const tools = [{ type: 'code_execution_20250825', name: 'code_execution' }]
+    for (let n = 0; n < 3; n++) {
+      const told = await ask(sidecar, { tools, stream }, {}, '/messages')
+      const container = /container_[\w-]+/.exec(told.text)?.[0]
+      await allGoTo(served(told)[0] ?? '', () => ask(sidecar, { tools, container }, {}, '/messages'))
+    }
+  })
+}
+
 test('each credential of an upstream is an account of its own', async (t) => {
   const credentials = { one: { value: 'sk-one-0123456789' }, two: { value: 'sk-two-0123456789' } }
   const document = { ...inTurns, credentials }

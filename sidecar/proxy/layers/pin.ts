@@ -1,5 +1,5 @@
 import type { Call, Handler, Layer, Reply, Sink } from '../call.ts'
-import { idsMade, makesIds } from '../llm/references.ts'
+import { idsMade, makesContainer, makesIds } from '../llm/references.ts'
 import { isEventStream } from '../llm/sse.ts'
 import { uncompressed } from './read.ts'
 
@@ -17,10 +17,17 @@ const mostReads = 8
  */
 export function pin(learn: Learn | undefined): Layer {
   if (learn === undefined) return (next) => next
-  return (next) => (call) => (makesIds(call.facts.operation, call.path ?? '') ? learning(call, next, learn) : next(call))
+  return (next) => (call) => {
+    const { body, path = '' } = call
+    const { operation } = call.facts
+    if (makesIds(operation, path)) return learning(call, next, learn, mostReads)
+    // Its container is told at the end.
+    if (operation === 'messages' && Buffer.isBuffer(body) && makesContainer(body)) return learning(call, next, learn, Infinity)
+    return next(call)
+  }
 }
 
-async function learning(call: Call, next: Handler, learn: Learn): Promise<Reply> {
+async function learning(call: Call, next: Handler, learn: Learn, reads: number): Promise<Reply> {
   // What is compressed could not be read.
   const reply = await next({ ...call, headers: uncompressed(call.headers) })
   const { status, headers } = reply
@@ -28,23 +35,28 @@ async function learning(call: Call, next: Handler, learn: Learn): Promise<Reply>
   const learnFrom = (bytes: Buffer): void => {
     for (const id of idsMade(call.path ?? '', bytes)) learn(id)
   }
-  if (isEventStream(status, headers)) return { ...reply, flow: (sink) => reply.flow(ofEvents(sink, learnFrom)) }
-  if (!/^application\/(?:[\w.-]+\+)?json/i.test(String(headers['content-type']))) return reply
-  return { ...reply, flow: (sink) => reply.flow(ofDocument(sink, learnFrom)) }
+  const type = String(headers['content-type'])
+  if (isEventStream(status, headers)) return { ...reply, flow: (sink) => reply.flow(ofEvents(reply, sink, reads, learnFrom)) }
+  return /^application\/(?:[\w.-]+\+)?json/i.test(type) ? { ...reply, flow: (sink) => reply.flow(ofDocument(sink, learnFrom)) } : reply
 }
 
 /** Before they are passed on: a client may use an id as soon as it has it. */
-function ofEvents(sink: Sink, learnFrom: (bytes: Buffer) => void): Sink {
-  let reads = 0
+function ofEvents({ told }: Reply, sink: Sink, reads: number, learnFrom: (bytes: Buffer) => void): Sink {
+  let left = reads
   return {
-    ...sink,
     data: (events) => {
-      if (reads < mostReads) {
-        reads++
+      if (left > 0) {
+        left--
         learnFrom(events)
       }
       return sink.data(events)
     },
+    end: (trailers) => {
+      // What has been made on the way, such as the container of code that was run.
+      if (told !== undefined) learnFrom(Buffer.from(told().last))
+      sink.end(trailers)
+    },
+    fail: sink.fail,
   }
 }
 

@@ -1,5 +1,5 @@
 import { skipSpace, stringEnd, valueEnd } from './body.ts'
-import { stringAt } from './members.ts'
+import { eachMember, stringAt } from './members.ts'
 import type { Operation } from './operation.ts'
 
 /** What a request refers to that only the account that made it has. */
@@ -94,16 +94,36 @@ function nameAround(body: Buffer, at: number): { readonly name: string; readonly
 export function referencesOf(path: string, body: Buffer | undefined): References {
   const ids = new Set<string>(idsOfPath(path))
   if (body === undefined || ids.size > 0) return { ids: [...ids], bound: ids.size > 0 }
+  let notes: Range | undefined
   for (const mark of marks) {
     for (let at = body.indexOf(mark); at >= 0 && ids.size < mostIds; at = body.indexOf(mark, at + 1)) {
       const found = nameAround(body, at)
       if (found === undefined || !names.has(found.name)) continue
       const colon = skipSpace(body, found.end)
-      if (body[colon] === 0x3a) valuesAt(body, skipSpace(body, colon + 1), ids)
+      if (body[colon] !== 0x3a) continue
+      if (!found.name.includes('_')) {
+        notes ??= metadataOf(body)
+        if (at > notes.from && at < notes.to) continue
+      }
+      valuesAt(body, skipSpace(body, colon + 1), ids)
     }
   }
   for (let at = body.indexOf(reasoning); at >= 0 && ids.size < mostIds; at = body.indexOf(reasoning, at + 1)) valuesAt(body, at, ids)
   return { ids: [...ids], bound: ids.size > 0 || (body.includes(sealedMark) && body.includes(sealed)) }
+}
+
+interface Range {
+  readonly from: number
+  readonly to: number
+}
+
+/** What the client says to itself: there a conversation or a container is whatever the app calls so. */
+function metadataOf(body: Buffer): Range {
+  let range: Range = { from: 0, to: 0 }
+  eachMember(body, (name, from, to) => {
+    if (name === 'metadata') range = { from, to }
+  })
+  return range
 }
 
 function idsOfPath(path: string): string[] {
@@ -148,20 +168,31 @@ export function makesIds(operation: Operation, path: string): boolean {
   return collections.has(collection) || collection === 'fine_tuning' || (collection === 'messages' && next === 'batches')
 }
 
+/** Whether a call of Anthropic's may make a container, which later calls name: only a tool that runs code has one. */
+export const makesContainer = (body: Buffer): boolean => body.includes('_execut')
+
 /** Of the beginning of an answer, what is searched for all kinds of ids. */
 const mostSearched = 8 * 1024
+/** Of these the answer may tell behind instructions or texts that are long. Those of reasoning are all there is for who keeps nothing at the provider. */
+const late = ['"rs_', '"cntr_', '"container_'].map((mark) => Buffer.from(mark))
+const nameBytes = 32
+const idBytes = 256
 
 /**
  * The ids in the beginning of an answer, or of its events, that later calls may refer to. Those of chat completions are none: they are only
  * kept where somebody asked for it, and nearly every call makes one.
  */
 export function idsMade(path: string, start: Buffer): readonly string[] {
-  const text = start.toString('latin1', 0, mostSearched)
   const ids = new Set<string>()
-  for (const [, id] of text.matchAll(known)) if (ids.size < mostIds) add(id, ids)
-  // Behind instructions that may be long, and in the calls of those who keep nothing at the provider the only id.
-  const item = start.indexOf(reasoning)
-  if (item >= mostSearched) valuesAt(start, item, ids)
+  const search = (text: string): void => {
+    for (const [, id] of text.matchAll(known)) if (ids.size < mostIds) add(id, ids)
+  }
+  const text = start.toString('latin1', 0, mostSearched)
+  search(text)
+  for (const mark of start.length > mostSearched ? late : []) {
+    const at = start.lastIndexOf(mark)
+    if (at > mostSearched - idBytes) search(start.toString('latin1', at - nameBytes, at + idBytes))
+  }
   // Where something of that kind is made or asked for, its id may look like anything.
   if (!/^\/responses(?:[/?]|$)/.test(path) && makesIds('other', path)) add(any.exec(text)?.[1], ids)
   return [...ids]
