@@ -47,7 +47,7 @@ function takeOver({ body }: Call, plan: Plan, { clock, routeOf }: FallbackOption
   const before = plan.fallbacks
   for (let step = nextModel(plan, body, triggers); step !== undefined; step = nextModel(plan, body, triggers)) {
     const route = routeOf(step.model)
-    if (route === undefined) break
+    if (route === undefined || !isAtHome(plan, route, step.model)) break
     turnTo(plan, step, route)
     if (isChoice(plan, now)) return
   }
@@ -80,7 +80,7 @@ async function overModels(call: Call, plan: Plan, next: Handler, { routeOf }: Fa
     const isOver = call.life.cancelled !== undefined || call.facts.attempts >= plan.mostAttempts
     const step = isOver ? undefined : nextModel(plan, call.body, triggers)
     const route = step && routeOf(step.model)
-    if (step === undefined || route === undefined) return given(call, best ?? told, isBeside)
+    if (step === undefined || route === undefined || !isAtHome(plan, route, step.model)) return given(call, best ?? told, isBeside)
     call.facts.unrepeated = undefined
     turnTo(plan, step, route)
   }
@@ -113,6 +113,10 @@ function given({ facts }: Call, { reply, failure, upstream, served, unrepeated }
   if (reply === undefined) throw asSidecarError(failure)
   return reply
 }
+
+/** What a call refers to does not move with it. */
+const isAtHome = ({ home }: Plan, route: Route, model: string): boolean =>
+  home === undefined || (home.candidate.serves(model) && route.tiers.some((tier) => tier.includes(home.candidate)))
 
 /** The model to ask after what has just happened; undefined where the chain names none for that, or none that can do what the call asks for. */
 export function nextModel(
