@@ -32,7 +32,7 @@ export const freshMs = 300_000
 export const patienceMs = 5_000
 /** An upstream that is down is asked again this often, not with every call. */
 export const quietMs = 10_000
-const mostKeys = 16
+export const mostKeys = 16
 const mostBytes = 4 * 1024 * 1024
 
 /** One attempt for everyone who waits, so with a life of its own: who leaves takes it from nobody. */
@@ -109,11 +109,11 @@ function plain(headers: readonly string[]): readonly string[] {
 }
 
 /** The query is the client's to choose, so the number of lists has a bound: the one that was asked for first goes. */
-export function keptUnder<Item>(items: Map<string, Item>, key: string, make: () => Item): Item {
+export function keptUnder<Item>(items: Map<string, Item>, key: string, make: () => Item, most = mostKeys): Item {
   const known = items.get(key)
   if (known !== undefined) return known
   const [oldest] = items.keys()
-  if (items.size >= mostKeys && oldest !== undefined) items.delete(oldest)
+  if (items.size >= most && oldest !== undefined) items.delete(oldest)
   const item = make()
   items.set(key, item)
   return item

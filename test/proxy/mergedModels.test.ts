@@ -102,6 +102,35 @@ test('whatever the list names can be asked for', async (t) => {
   for (const model of ids) assert.equal((await ask(sidecar, { model })).status, 200, model)
 })
 
+test('one model by its name is told by the name that clients use, and any other is asked of the upstreams', async (t) => {
+  const unknown = answers(404, { error: { message: 'no such model', code: 'model_not_found' } })
+  const serving =
+    (known: Readonly<Record<string, Step>>): Step =>
+    (exchange) =>
+      (known[exchange.req.url ?? ''] ?? unknown)(exchange)
+  const { sidecar, providers } = await startUpstreams(
+    t,
+    [
+      serving({ '/v1/models': has('b') }),
+      serving({ '/v1/models': has('vendor/real'), '/v1/models/hidden': answers(200, { id: 'hidden' }) }),
+    ],
+    { ...local, routing: { aliases: { alias: 'mine' } } },
+    [{ models: ['b'] }, { modelNames: { mine: 'vendor/real' } }],
+  )
+  const about = async (name: string): Promise<unknown[]> => {
+    const reply = await fetch(`${sidecar.url}/models/${name}`)
+    return [reply.status, ((await reply.json()) as { id?: string }).id]
+  }
+  for (const name of ['mine', 'alias', 'vendor/real', 'vendor%2Freal']) {
+    assert.deepEqual(await about(name), [200, decodeURIComponent(name)])
+  }
+  assert.deepEqual(askedOf(providers), [1, 1])
+  assert.deepEqual(await about('hidden'), [200, 'hidden'])
+  assert.deepEqual(await about('%zz'), [404, undefined])
+  const openai = new OpenAI({ baseURL: sidecar.url, apiKey: 'none' })
+  assert.equal((await openai.models.retrieve('mine')).owned_by, 'them')
+})
+
 test('an upstream that gives no list leaves a gap that is named, for no longer than it is left alone', async (t) => {
   for (const broken of [
     answers(500),

@@ -39,7 +39,6 @@ function plan(tiers: readonly (readonly Candidate[])[], over: Partial<Plan>): Pl
       affinityLoad: 1.25,
       budget: budget({ concurrent: none, rate: none, tokens: none }),
       fallbacks: [],
-      needs: undefined,
     },
     model: 'm',
     only: undefined,

@@ -1,9 +1,9 @@
 import { closeAttempt, handOver, localReply, newFacts, type Call, type Facts, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
-import { ask, freshMs, keptUnder, keyOf, newEntry, patienceMs, quietMs, type Answer, type Entry } from '../keptList.ts'
+import { ask, freshMs, keptUnder, keyOf, mostKeys, newEntry, patienceMs, quietMs, type Answer, type Entry } from '../keptList.ts'
 import { offCancel, onCancel } from '../life.ts'
-import { mergedLists, modelList, type ModelList } from '../llm/modelList.ts'
+import { mergedLists, modelList, type MergedList, type ModelList } from '../llm/modelList.ts'
 import { asksForList, isDown, served, type Cached, type ModelsOptions } from './models.ts'
 
 /** An upstream as far as its list of models goes. */
@@ -38,7 +38,7 @@ interface Part {
 interface Shelf {
   readonly parts: readonly Part[]
   /** The list made of these. */
-  merged: { readonly of: readonly Answer[]; readonly body: Buffer } | undefined
+  merged: { readonly of: readonly Answer[]; readonly list: MergedList } | undefined
 }
 
 /** Longer than connecting may take, so that an upstream that cannot be reached says why. */
@@ -54,11 +54,41 @@ export function mergedModels(options: MergedModelsOptions): Layer {
     parts: options.sources.map((source) => ({ source, entry: newEntry(), read: undefined, failure: undefined })),
     merged: undefined,
   })
-  return (next) => (call) => {
-    // Who asks for one upstream gets the list of that one, as it is.
-    if (!asksForList(call) || call.wishes.upstream !== '') return next(call)
+  const most = Math.max(2, Math.floor(mostKeys / options.sources.length))
+  const listFor = (call: Call): Promise<Listed> => {
     const whole = { ...call, path: wholeList(call) }
-    return listFor(whole, keptUnder(shelves, keyOf(whole), newShelf), options)
+    return lookUp(whole, keptUnder(shelves, keyOf(whole), newShelf, most), options)
+  }
+  return (next) => async (call) => {
+    // Who asks for one upstream gets the list of that one, as it is.
+    if (call.wishes.upstream !== '') return next(call)
+    if (asksForList(call)) {
+      const { list, parts, reply } = await listFor(call)
+      return list === undefined ? noList(parts) : reply(list.body)
+    }
+    const name = nameIn(call)
+    if (name === undefined) return next(call)
+    // A name of ours is nobody else's; of any other the upstreams may know more than their lists say.
+    const { list, reply } = await listFor({ ...call, path: '/models' })
+    const model = list?.byName.get(name)
+    return model === undefined ? next(call) : reply(Buffer.from(JSON.stringify(model)))
+  }
+}
+
+interface Listed {
+  readonly parts: readonly Part[]
+  /** Undefined where nobody gave one. */
+  readonly list: MergedList | undefined
+  readonly reply: (body: Buffer) => Reply
+}
+
+/** The model that a call asks about by its name, which may hold slashes. */
+function nameIn({ method, path, body }: Call): string | undefined {
+  if (method !== 'GET' || body !== undefined || path?.startsWith('/models/') !== true) return undefined
+  try {
+    return decodeURIComponent(path.slice('/models/'.length).replace(/\?.*$/s, ''))
+  } catch {
+    return undefined
   }
 }
 
@@ -71,7 +101,7 @@ function wholeList({ path = '', headers }: Call): string {
   return kept.length === 0 ? route : `${route}?${kept.join('&')}`
 }
 
-async function listFor(call: Call, shelf: Shelf, options: MergedModelsOptions): Promise<Reply> {
+async function lookUp(call: Call, shelf: Shelf, options: MergedModelsOptions): Promise<Listed> {
   const { clock, aliases } = options
   const beganMs = clock.now()
   const parts = shelf.parts.filter(({ source }) => source.isAsked())
@@ -80,18 +110,28 @@ async function listFor(call: Call, shelf: Shelf, options: MergedModelsOptions): 
   const due = parts.filter(({ entry }) => !isFresh(entry, beganMs) && !(beganMs < entry.quietMs && inHand()))
   if (due.length > 0) await renew(call, due, inHand, options)
   const there = parts.filter(({ entry }) => entry.list !== undefined)
-  if (there.length === 0) return noList(parts)
   const lists = there.flatMap(({ entry }) => entry.list ?? [])
   if (shelf.merged === undefined || !isSame(shelf.merged.of, lists)) {
     const shown = there.map((part) => ({ list: listOf(part), namesOf: part.source.namesOf }))
-    shelf.merged = { of: lists, body: mergedLists(shown, aliases) }
+    shelf.merged = { of: lists, list: mergedLists(shown, aliases) }
   }
+  const { list } = shelf.merged
   const now = clock.now()
   const ageMs = Math.max(...there.map(({ entry }) => now - entry.listedMs))
   const isNew = parts.some(({ entry }, at) => entry.list !== before[at])
   const cached: Cached = there.some(({ entry }) => !isFresh(entry, now)) ? 'stale' : isNew ? 'miss' : 'hit'
-  const reply = served({ status: 200, headers: { 'content-type': 'application/json' }, body: shelf.merged.body }, cached, ageMs)
   const missing = parts.flatMap((part) => (part.entry.list === undefined || listOf(part).cut ? [part.source.name] : []))
+  return { parts, list: there.length === 0 ? undefined : list, reply: (body) => replyWith(body, { cached, ageMs, missing }) }
+}
+
+interface About {
+  readonly cached: Cached
+  readonly ageMs: number
+  readonly missing: readonly string[]
+}
+
+function replyWith(body: Buffer, { cached, ageMs, missing }: About): Reply {
+  const reply = served({ status: 200, headers: { 'content-type': 'application/json' }, body }, cached, ageMs)
   if (missing.length === 0) return reply
   // By then those that are missing are asked again.
   reply.headers['cache-control'] = `public, max-age=${quietMs / 1_000}`

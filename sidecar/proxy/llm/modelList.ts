@@ -29,8 +29,13 @@ export function modelList(body: Buffer): ModelList | undefined {
   return { models: list.filter(isModel), paged: more !== undefined, cut: more === true }
 }
 
+export interface MergedList {
+  readonly body: Buffer
+  readonly byName: ReadonlyMap<string, ListedModel>
+}
+
 /** One list of them all, each name once: of several that have a model, the first one describes it. */
-export function mergedLists(shown: readonly Shown[], aliases: Readonly<Record<string, string>>): Buffer {
+export function mergedLists(shown: readonly Shown[], aliases: Readonly<Record<string, string>>): MergedList {
   const all = new Map<string, ListedModel>()
   const add = (name: string, model: ListedModel): void => {
     if (!all.has(name)) all.set(name, name === model.id ? model : { ...model, id: name })
@@ -49,7 +54,7 @@ export function mergedLists(shown: readonly Shown[], aliases: Readonly<Record<st
     first_id: data[0]?.id ?? null,
     last_id: data.at(-1)?.id ?? null,
   }
-  return Buffer.from(JSON.stringify({ object: 'list', data, ...pages }))
+  return { body: Buffer.from(JSON.stringify({ object: 'list', data, ...pages })), byName: all }
 }
 
 const record = (value: unknown): Readonly<Record<string, unknown>> | undefined =>
