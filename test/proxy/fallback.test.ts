@@ -86,6 +86,20 @@ test('a model that lacks what a call asks for is passed over, and takes all othe
   assert.deepEqual(modelsOf(upstream.seen), ['m', 'able', 'able', 'plain'])
 })
 
+test('a model that fails again and again is left alone where another can be asked, and asked all the same where none can', async (t) => {
+  const upstream = await provider(t, byModel({ m: answers(500), plain: chat('from plain') }))
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'plain', lacks: ['tools'] }],
+    routing: { fallbacks: [{ model: 'plain' }] },
+    retry: { attempts: 3, backoff: '1ms' },
+  })
+  const told: (string | null)[] = []
+  for (let n = 0; n < 5; n++) told.push((await ask(sidecar)).headers.get('x-outrider-attempts'))
+  assert.deepEqual(told, ['3', '3', '2', '1', '1'])
+  assert.equal((await ask(sidecar, { tools })).status, 500)
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'm', 'plain', 'm', 'm', 'plain', 'm', 'plain', 'plain', 'plain', 'm'])
+})
+
 test('a model that was limited is asked again when its time is over', async (t) => {
   let busy = true
   const m: Step = async (exchange) => {

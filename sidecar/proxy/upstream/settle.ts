@@ -46,11 +46,13 @@ function judge(plan: Plan, candidate: Candidate, now: number): (one: Health, who
     const others = (tier: readonly Candidate[]): Candidate[] =>
       tier.filter((other) => !own(other) && other.weight > 0 && other.serves(model))
     const at = route.tiers.findIndex((tier) => tier.includes(candidate))
+    // Another model at the same host helps against what is wrong with this one alone.
+    const other = !wholeHost && route.fallbacks.some(({ on }) => on.includes('error'))
     const lower = route.tiers.slice(at + 1).some((tier) => others(tier).some(({ standing }) => standing.usable(model, now)))
     return mayEject(
       one,
       [one, ...others(route.tiers[at] ?? []).map(({ standing }) => standing.asked(model))],
-      lower ? Infinity : route.mostEjected,
+      lower || other ? Infinity : route.mostEjected,
       now,
     )
   }
