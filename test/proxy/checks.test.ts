@@ -36,8 +36,8 @@ suite('what a check asks', { concurrency: true }, () => {
       ],
     )
     assert.equal(upstream.connections, 1)
-    const { msAgo: _, ...last } = lastOf(checks) ?? {}
-    assert.deepEqual(last, { well: true, what: 'status 200' })
+    const { well, what } = lastOf(checks) ?? {}
+    assert.deepEqual([well, what], [true, 'status 200'])
   })
 
   test('a path of its own, from the root of the host', async (t) => {
@@ -71,6 +71,21 @@ suite('what a check asks', { concurrency: true }, () => {
     assert.deepEqual(lastOf(distrusting)?.what, 'tls_failed')
   })
 
+  test('no more of a list than its beginning', async (t) => {
+    const upstream = await provider(t, async ({ res, seen }) => {
+      res.writeHead(200, { 'content-type': 'application/json' })
+      for (let n = 0; n < 10_000 && !seen.aborted; n++) {
+        await new Promise((done) => {
+          res.write('x'.repeat(100_000), done)
+        })
+      }
+    })
+    const checks = await startChecks(t, upstream.url)
+    await checks.round()
+    assert.equal(lastOf(checks)?.well, true)
+    assert.equal(await upstream.seen[0]?.closed, true)
+  })
+
   test('nothing while it works on as many calls as it may', async (t) => {
     const upstream = await provider(t, answers(200, { data: [] }))
     const checks = await startChecks(t, upstream.url, { upstream: { connections: 1 } })
@@ -91,7 +106,6 @@ suite('what an answer to a check says', { concurrency: true }, () => {
   const there: [string, Step][] = [
     ...[200, 204, 301, 400, 401, 403, 404, 405, 429, 501, 529].map((status): [string, Step] => [`status ${status}`, answers(status)]),
     ['a 404 that is a page', answers(404, '<html>', { 'content-type': 'text/html' })],
-    ['a list of megabytes', answers(200, { data: 'x'.repeat(3_000_000) })],
   ]
   for (const [name, step] of there) {
     test(`${name}: it is there`, async (t) => {
@@ -184,6 +198,15 @@ suite('what an answer to a check says', { concurrency: true }, () => {
     await checks.round()
     assert.equal(hostState(checks), 'down', 'it did answer it well')
   })
+
+  test('nor is it asked more often for them', async (t) => {
+    const upstream = await provider(t, answers(500))
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    await checks.round()
+    const askedMs = checks.clock.now()
+    await checks.round()
+    assert.ok(checks.clock.now() - askedMs >= 60_000)
+  })
 })
 
 suite('when a check is due', { concurrency: true }, () => {
@@ -249,7 +272,7 @@ suite('when a check is due', { concurrency: true }, () => {
     )
   })
 
-  test('no more when checks have ended, and what is under way is given up', async (t) => {
+  test('no more when the process ends, and what is under way is given up', async (t) => {
     const upstream = await provider(t, stall())
     const { clock, checker, count, target } = await startChecks(t, upstream.url)
     clock.pass(5_000)
@@ -261,11 +284,19 @@ suite('when a check is due', { concurrency: true }, () => {
     assert.equal(target.pool.stats().busy, 0)
   })
 
-  test('what was down is down no more when nobody asks any longer', async (t) => {
+  test('what was down stays down when the process ends', async (t) => {
     const upstream = await provider(t, answers(500))
     const checks = await startChecks(t, upstream.url)
     for (let n = 0; n < 3; n++) await checks.round()
     checks.checker.stop()
+    checks.checker.close()
+    assert.deepEqual([hostState(checks), checks.changes.length], ['down', 1])
+  })
+
+  test('what was down is down no more when nobody asks any longer', async (t) => {
+    const upstream = await provider(t, answers(500))
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 3; n++) await checks.round()
     assert.equal(hostState(checks), 'down')
     checks.checker.close()
     assert.equal(hostState(checks), 'slow_start')
