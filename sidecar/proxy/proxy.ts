@@ -134,7 +134,6 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   say('info', `listening on ${where}, ${namesOf(upstreams)}`)
 
   const close = async (): Promise<void> => {
-    stopAll(checkers)
     undo(opened)
     await sockets.settled()
     // What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted
@@ -151,7 +150,6 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     controlPort: control?.port,
     addresses: listening.addresses,
     drain: async () => {
-      stopAll(checkers)
       await ports.leave()
       await close()
     },
@@ -199,11 +197,6 @@ function connectionsOf(targets: Kept<OpenTarget>): { open: number; busy: number;
     sum.waiting += waiting
   }
   return sum
-}
-
-/** What is found out now is of use to nobody. */
-function stopAll(checkers: Kept<Checker>): void {
-  for (const checker of checkers.all()) checker.stop()
 }
 
 /** Of each upstream, the state of the best of its accounts. */

@@ -112,6 +112,8 @@ suite('checks of a sidecar', { concurrency: true }, () => {
     // There is nothing else, so that its own answer tells more than ours.
     const reply = await ask(told)
     assert.deepEqual([reply.status, served(reply)], [503, ['fake', '1']])
+    await told.proxy.close()
+    assert.doesNotMatch(told.log(), /is used again/, 'the end of the process is no news of the upstream')
   })
 
   test('checks end when the drain begins', async (t) => {
