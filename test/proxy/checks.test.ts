@@ -13,6 +13,7 @@ import {
 } from '../fixtures/provider.ts'
 import type { Step } from '../fixtures/provider.ts'
 import { egressProxy } from '../fixtures/egressProxy.ts'
+import type { Standing } from '../../sidecar/proxy/upstream/standing.ts'
 import { startChecks, type Checks } from '../fixtures/startChecks.ts'
 import { testKey } from '../fixtures/startSidecar.ts'
 
@@ -153,6 +154,16 @@ suite('what an answer to a check says', { concurrency: true }, () => {
     }
   })
 
+  test('a call that fails there while it is down is no second change', async (t) => {
+    const upstream = await provider(t, answers(500))
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 3; n++) await checks.round()
+    const standing = checks.target.accounts[0]?.standing as Standing
+    const now = checks.clock.now()
+    standing.ended(standing.began('m', 1, now), { outcome: 'connect', what: 'connect_failed', hintMs: undefined, now, mayEject: undefined })
+    assert.equal(checks.changes.length, 1)
+  })
+
   test('two in a row that go well bring it up, slowly', async (t) => {
     const upstream = await provider(
       t,
@@ -240,21 +251,48 @@ suite('when a check is due', { concurrency: true }, () => {
     assert.equal(upstream.seen.length, 3)
   })
 
-  test('auto asks one that nothing is known against once a minute, and every ten seconds as soon as something is', async (t) => {
+  /** For how long nothing was asked, to the next round. */
+  const pauseOf = async ({ clock, round }: Checks): Promise<number> => {
+    const before = clock.now()
+    await round()
+    return clock.now() - before
+  }
+
+  test('auto asks one that nothing is known against once a minute, from the beginning on', async (t) => {
     const upstream = await provider(t, answers(200, { data: [] }))
-    const { clock, target, count, round } = await startChecks(t, upstream.url, { check: { by: 'auto' } })
-    for (let second = 0; second < 60; second++) clock.pass(1_000)
-    assert.equal(count(), 0)
-    await round()
-    assert.equal(count(), 1)
-    for (let n = 0; n < 5; n++) clock.pass(10_000)
-    assert.equal(count(), 1)
-    target.condition.note('failed', 'status 500', clock.now())
-    clock.pass(9_000)
-    assert.equal(count(), 1)
-    await round()
-    await round()
-    assert.equal(count(), 3)
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    assert.deepEqual([await pauseOf(checks), await pauseOf(checks)], [70_000, 60_000])
+  })
+
+  test('and every ten seconds as soon as a call has failed, a check has failed, or one of its models is ejected', async (t) => {
+    const upstream = await provider(t, ({ res }) => void (mood.ill ? res.writeHead(500) : res).end('{}'))
+    const mood = { ill: false }
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    const { clock, target } = checks
+    await checks.round()
+    const failing = (): void => target.condition.note('failed', 'status 500', clock.now())
+    const well = (): void => target.condition.note('good', '', clock.now())
+    failing()
+    // Heard of, and then due ten seconds later.
+    assert.deepEqual([await pauseOf(checks), await pauseOf(checks)], [10_000, 10_000])
+    well()
+    mood.ill = true
+    await checks.round()
+    assert.equal(await pauseOf(checks), 10_000)
+    mood.ill = false
+    await checks.round()
+    assert.equal(await pauseOf(checks), 60_000)
+    const standing = target.accounts[0]?.standing as Standing
+    for (let n = 0; n < 5; n++) {
+      standing.ended(standing.began('m', 1, clock.now()), {
+        outcome: 'server',
+        what: '',
+        hintMs: undefined,
+        now: clock.now(),
+        mayEject: undefined,
+      })
+    }
+    assert.equal(await pauseOf(checks), 10_000)
   })
 
   test('sidecars that start together do not ask together', async (t) => {
@@ -274,7 +312,7 @@ suite('when a check is due', { concurrency: true }, () => {
 
   test('no more when the process ends, and what is under way is given up', async (t) => {
     const upstream = await provider(t, stall())
-    const { clock, checker, count, target } = await startChecks(t, upstream.url)
+    const { clock, checker, count, target } = await startChecks(t, upstream.url, { check: { timeout: '10m' } })
     clock.pass(5_000)
     const { closed } = await upstream.request(0)
     checker.stop()
