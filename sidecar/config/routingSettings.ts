@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { canary } from './canarySettings.ts'
 import { count, duration, headerName, name, share } from './kinds.ts'
 import { mapping, named } from './mapping.ts'
 import { modelName } from './modelSettings.ts'
@@ -33,6 +34,7 @@ export const route = mapping({
   upstreams: optional(upstreamNames, { help: 'Where calls of this route may go; all upstreams unless named.' }),
   strategy: optional(strategy, { help: 'How one is chosen among them, where it differs from routing.strategy.' }),
   fallbacks: optional(fallbacks, { help: 'Models to ask when this one cannot be had, in this order.' }),
+  canary: optional(canary, { help: 'Upstreams or a model on trial, for a share of the calls of this route.' }),
 })
 
 const priority = mapping({

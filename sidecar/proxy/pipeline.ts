@@ -5,6 +5,7 @@ import { admit, type Admission } from './layers/admit.ts'
 import { answer } from './layers/answer.ts'
 import { bodies } from './layers/bodies.ts'
 import { body } from './layers/body.ts'
+import { canary } from './layers/canary.ts'
 import { cors, type CorsOptions } from './layers/cors.ts'
 import { credential, type Key, type Scheme } from './layers/credential.ts'
 import { choose, type ChooseOptions } from './layers/choose.ts'
@@ -100,6 +101,8 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       where(local.streamAlias, streamAlias()),
       // Below all that reads or edits the call for good: from here on it is about where it goes.
       route(routing),
+      // Below route, for it is the route that has a canary; above fallback, which goes on from whichever side could not answer.
+      where(ways.canary, canary()),
       // Above retry: another model is asked only when the attempts with this one have come to nothing.
       fallback(routing),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
@@ -147,6 +150,8 @@ export interface WayOptions {
 
 /** How calls find their upstreams. */
 export interface Ways {
+  /** Some route has one. */
+  readonly canary: boolean
   readonly routing: RouteOptions & FallbackOptions
   readonly retry: RetryOptions
   readonly choose: ChooseOptions

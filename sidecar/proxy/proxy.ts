@@ -2,6 +2,8 @@ import type { Config } from '../config/config.ts'
 import type { Followed } from '../config/follow.ts'
 import { openLog } from '../observe/log.ts'
 import { metrics as openMetrics } from '../observe/metrics.ts'
+import { openCanaries } from './canary/canaries.ts'
+import { sayCanary } from './canary/news.ts'
 import { wheel, type Clock } from './clock.ts'
 import { kept, type Kept } from './kept.ts'
 import type { Admission } from './layers/admit.ts'
@@ -82,8 +84,10 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
     config: () => reloading.state(),
+    canaries: () => canaries.all(),
     upstreamStates: () => statesOf(live.current.targets, clock.now()),
   })
+  const canaries = await openCanaries(config, { now: clock.now, say, changed: sayCanary(log) })
   const lasting: Lasting = {
     beganMs: clock.now(),
     configName: source?.name ?? 'config',
@@ -99,10 +103,12 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     targets,
     budgetFor: budgets(),
     strategyOf: strategies(Math.random),
+    canaries,
     refused: metrics.unrepeated,
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)
+  canaries.adopt(config)
   const sockets = tunnel((url) => live.current.sockets(url))
   const ports = await openPorts({ live, lasting, metrics, sockets, say }, opened)
   const { listening, admin } = ports
@@ -113,6 +119,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const control = await openControl({
     live,
     say,
+    canaries,
     quit: () => {
       say('info', 'told to quit by a program of the pod')
       quitting.resolve()
@@ -133,13 +140,8 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const close = async (): Promise<void> => {
     undo(opened)
     await sockets.settled()
-    // What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted
-    // and logged.
-    for (let turn = 0; turn < 2; turn++) {
-      await new Promise((done) => {
-        setImmediate(done)
-      })
-    }
+    await canaries.saved()
+    await endsTold()
   }
   return {
     port: listening.port,
@@ -162,6 +164,15 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
       connections: connectionsOf(targets).open,
       heldBytes: held.bytes,
     }),
+  }
+}
+
+/** What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted and logged. */
+async function endsTold(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) {
+    await new Promise((done) => {
+      setImmediate(done)
+    })
   }
 }
 

@@ -6,6 +6,7 @@ import { costs } from '../observe/cost.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { status as openStatus, type Status, type StatusSources } from '../observe/status.ts'
+import type { Canaries } from './canary/canaries.ts'
 import type { Clock } from './clock.ts'
 import { openClients, type Clients } from './clients.ts'
 import { openCredential, type Credential } from './credentials.ts'
@@ -45,6 +46,7 @@ export interface Lasting {
   /** What repeats may cost, and how upstreams are weighed, over all configs. */
   readonly budgetFor: (config: Config) => Budget
   readonly strategyOf: (name: StrategyName) => Strategy
+  readonly canaries: Canaries
   readonly refused: (why: Unrepeated) => void
 }
 
@@ -93,13 +95,19 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     }
     const targets = opened.map(({ target }) => target)
     const told = reporting(config, lasting, targets)
-    const status = openStatus({ now: clock.now, beganMs: lasting.beganMs, calls: () => admission, upstreams: targets.map(statusSource) })
+    const status = openStatus({
+      now: clock.now,
+      beganMs: lasting.beganMs,
+      calls: () => admission,
+      upstreams: targets.map(statusSource),
+      canaries: lasting.canaries.all,
+    })
     const surroundings = { clock, admission, held, clients, status, ...told }
     const ways = openWays(opened, config, { clock })
-    const candidates = [...ways.keys()]
-    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf: lasting.strategyOf })
+    const { strategyOf, canaries } = lasting
+    const routes = routesOf(config, ways, { budget: lasting.budgetFor(config), strategyOf, canaries, random: Math.random })
     const tunnels = new Map(
-      candidates.map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
+      [...ways.keys()].map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
     )
     return {
       config,
@@ -138,6 +146,7 @@ function waysOf(
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
   return {
+    canary: routes.some(({ split }) => split !== undefined),
     routing: {
       routes,
       defaultModel,

@@ -1,6 +1,8 @@
 import type { Config, Upstream } from '../config/config.ts'
 import { modelMatcher } from '../config/modelPattern.ts'
 import type { Handler } from './call.ts'
+import type { Canaries } from './canary/canaries.ts'
+import { withCanary } from './canary/split.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
 import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
@@ -12,6 +14,7 @@ import { roundRobin } from './upstream/strategies/roundRobin.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
 import { weighted } from './upstream/strategies/weighted.ts'
 import type { OpenTarget } from './upstream/target.ts'
+import { tiersOf } from './upstream/tiers.ts'
 
 export type StrategyName = Config['routing']['strategy']
 
@@ -67,15 +70,19 @@ export function openWays(
   return ways
 }
 
+export interface RouteSharing {
+  readonly budget: Budget
+  readonly strategyOf: (name: StrategyName) => Strategy
+  readonly canaries: Pick<Canaries, 'open'>
+  readonly random: () => number
+}
+
 /** The routes of a config, and the one for all that they are not for. */
-export function routesOf(
-  { routes = [], routing, health }: Config,
-  candidates: readonly Candidate[],
-  shared: { readonly budget: Budget; readonly strategyOf: (name: StrategyName) => Strategy },
-): Route[] {
+export function routesOf({ routes = [], routing, health }: Config, ways: Map<Candidate, Handler>, shared: RouteSharing): Route[] {
+  const candidates = [...ways.keys()]
   const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
     const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
-    return {
+    const made: Route = {
       name,
       serves,
       tiers,
@@ -84,14 +91,13 @@ export function routesOf(
       strategy: shared.strategyOf(own.strategy ?? routing.strategy),
       budget: shared.budget,
       fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+      split: undefined,
     }
+    const { canary } = own
+    if (canary === undefined) return made
+    return withCanary(made, canary, { candidates, ways, trial: shared.canaries.open(name, canary), random: shared.random })
   }
   return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]
-}
-
-function tiersOf(candidates: readonly Candidate[]): Candidate[][] {
-  const tiers = [...new Set(candidates.map(({ tier }) => tier))].toSorted((one, other) => one - other)
-  return tiers.map((tier) => candidates.filter((candidate) => candidate.tier === tier))
 }
 
 /** What repeats have cost is known over all configs that allow the same. */

@@ -128,11 +128,12 @@ function flat({ headers, own }: Reply, call: Call): string[] {
     if (typeof value === 'string') out.push(name, value)
     else if (value !== undefined) for (const one of value) out.push(name, one)
   }
-  const { upstream, attempts, error, model, served } = call.facts
+  const { upstream, attempts, error, model, served, side } = call.facts
   out.push('x-outrider-call', call.id)
   // Only where the answer is ours: an upstream that is a sidecar itself may send one of its own.
   if (error !== undefined) out.push('x-outrider-error', error, 'x-outrider-fault', kinds[error].fault)
   if (attempts > 0) out.push('x-outrider-upstream', upstream, 'x-outrider-attempts', String(attempts))
+  if (side !== undefined && attempts > 0) out.push('x-outrider-side', side.served)
   // Only where it is not the one that was asked for.
   if (served !== '' && served !== model) out.push('x-outrider-model', served)
   if (own !== undefined) out.push(...own)

@@ -1,6 +1,8 @@
+import type { SideName, Trial } from '../canary/trial.ts'
 import type { Trigger } from '../llm/outcome.ts'
 import type { Budget } from './budget.ts'
 import type { Candidate } from './candidate.ts'
+import type { Standing } from './standing.ts'
 import type { Strategy } from './strategies/strategy.ts'
 
 export interface Fallback {
@@ -21,4 +23,25 @@ export interface Route {
   readonly strategy: Strategy
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]
+  /** Where something is on trial; the route itself is the stable side then. */
+  readonly split: Split | undefined
+}
+
+/** The two sides of a route with a canary, as one config has them. The route itself is the stable side. */
+export interface Split {
+  readonly trial: Trial
+  /** What the canary side asks for; undefined where its upstreams are what is on trial. */
+  readonly model: string | undefined
+  readonly header: string
+  readonly passHeader: boolean
+  readonly stickyBy: string | undefined
+  /** The canary, and where a call goes on when that cannot answer. */
+  readonly canary: Route
+  /** The canary and nothing else, for who asks for it. */
+  readonly alone: Route
+  readonly sideOfUpstream: (name: string) => SideName
+  /** The side of the next call; those of one key, where there is one, stay where they are. */
+  readonly next: (key: string | undefined) => SideName
+  /** The side on which an attempt was made. */
+  readonly sideOf: (model: string, standing: Standing | undefined) => SideName
 }
