@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { fingerprint } from '../../../sidecar/proxy/llm/fingerprint.ts'
 import { answers, chat, paced, type Provider, type Step } from '../../fixtures/provider.ts'
 import type { Document, Sidecar } from '../../fixtures/startSidecar.ts'
 import { ask, askedOf, served, startUpstreams, type Told } from '../../fixtures/startUpstreams.ts'
@@ -16,8 +17,11 @@ function onTrial(
 }
 
 const sideOf = ({ headers }: Told): string | null => headers.get('x-outrider-side')
-const statsOf = async ({ url }: Sidecar): Promise<{ canaries: { state: string; weight: number; why: string }[] }> =>
-  (await (await fetch(`${url}/stats`)).json()) as { canaries: { state: string; weight: number; why: string }[] }
+interface Stats {
+  readonly canaries: readonly { readonly state: string; readonly weight: number; readonly why: string; readonly error_rate: object }[]
+}
+
+const statsOf = async ({ url }: Sidecar): Promise<Stats> => (await (await fetch(`${url}/stats`)).json()) as Stats
 
 test('the canary gets its share of the calls, and each answer says on which side it was made', async (t) => {
   const { sidecar, providers } = await onTrial(t, [chat('old'), chat('new')], { weight: 20 })
@@ -140,9 +144,14 @@ test('a canary that health has taken out of use has failed the calls that were m
 })
 
 test('an outage of both sides is not the fault of the canary', async (t) => {
-  const { sidecar } = await onTrial(t, [answers(500), answers(500)], { weight: 50, minimumCalls: 5 })
-  for (let n = 0; n < 40; n++) await ask(sidecar)
-  assert.equal((await statsOf(sidecar)).canaries[0]?.state, 'running')
+  const { sidecar } = await onTrial(t, [answers(500), answers(500)], { weight: 50, minimumCalls: 5, stickyBy: 'x-user' })
+  const users = Array.from({ length: 60 }, (_none, at) => `user-${at}`)
+  const isStable = (user: string): boolean => fingerprint(user, fingerprint('chat')) >= 2 ** 31
+  // The stable side first: before it has been seen to fail, nothing excuses the canary.
+  for (const user of users.toSorted((one, other) => Number(isStable(other)) - Number(isStable(one))))
+    await ask(sidecar, {}, { 'x-user': user })
+  const [canary] = (await statsOf(sidecar)).canaries
+  assert.deepEqual([canary?.state, canary?.error_rate], ['running', { canary: 1, stable: 1 }])
 })
 
 test('a call that is under way at the canary when it is rolled back goes on to its end', async (t) => {
