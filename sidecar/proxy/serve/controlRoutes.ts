@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Config } from '../../config/config.ts'
 import type { Canaries } from '../canary/canaries.ts'
-import { sideNames, verdicts, type SideName, type Trial } from '../canary/trial.ts'
+import { sideNames, verdicts, type SideName, type Trial, type TrialState } from '../canary/trial.ts'
 import { wantedWeight } from './wantedWeight.ts'
 
 export interface Said {
@@ -36,6 +36,9 @@ const commands: Readonly<Record<string, (trial: Trial) => void>> = {
     reset('reset by hand to what the config says')
   },
 }
+
+/** Said twice, the first time counts, and its reason stays. */
+const outcomeOf: Readonly<Record<string, TrialState>> = { promote: 'promoted', rollback: 'rolled_back' }
 
 const mostBytes = 16 * 1024
 
@@ -94,7 +97,14 @@ export function controlRoutes({ config, canaries }: ControlRoutesOptions): Contr
     if (condition !== undefined && !matches(condition, etagOf(trial))) {
       return weights(trial, 412, { error: 'The weights have changed since: here is what they are now.' })
     }
-    return changed(trial, () => commands[name]?.(trial))
+    const { state } = trial.setting()
+    // From a canary that has failed to all calls is a step that nobody takes on purpose without one in between.
+    if (name === 'promote' && state === 'rolled_back')
+      return weights(trial, 409, { error: 'The canary is rolled back: set a weight, or reset it, before it is promoted.' })
+    const isDone = state === outcomeOf[name]
+    return changed(trial, () => {
+      if (!isDone) commands[name]?.(trial)
+    })
   }
 
   return {
