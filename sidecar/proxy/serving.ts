@@ -104,10 +104,11 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     })
     const surroundings = { clock, admission, held, clients, status, ...told }
     const ways = openWays(opened, config, { clock })
+    const candidates = [...ways.keys()]
     const { strategyOf, canaries } = lasting
-    const routes = routesOf(config, ways, { budget: lasting.budgetFor(config), strategyOf, canaries, random: Math.random })
+    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf, canaries, random: Math.random })
     const tunnels = new Map(
-      [...ways.keys()].map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
+      candidates.map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
     )
     return {
       config,
@@ -156,7 +157,7 @@ function waysOf(
       mayAskUpstream: (name) => overrides?.upstreams?.includes(name) ?? false,
       mayAskModel: mayModel,
       attempts: retry.attempts,
-      routeOf: (model) => routes.find(({ serves }) => serves(model)),
+      routeOf: (model) => stableOf(routes.find(({ serves }) => serves(model))),
     },
     retry: {
       clock,
@@ -180,10 +181,13 @@ const statusSource = (target: OpenTarget): StatusSources['upstreams'][number] =>
   accounts: target.accounts,
 })
 
+/** Who comes to a route in place of another is no part of a trial. */
+const stableOf = (route: Route | undefined): Route | undefined => route?.split?.stable ?? route
+
 /** A session is as long as a shift: it goes to one that is usable at its beginning, and is nothing that could be tried again. */
 function candidateFor(url: string, routes: readonly Route[], now: number): Candidate {
   const model = new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('model') ?? ''
-  const route = routes.find(({ serves }) => serves(model)) ?? routes.at(-1)
+  const route = stableOf(routes.find(({ serves }) => serves(model)) ?? routes.at(-1))
   const all = (route?.tiers ?? []).flat().filter(({ serves, weight }) => serves(model) && weight > 0)
   const found = all.find(({ standing }) => standing.usable(model, now)) ?? all[0] ?? routes.at(-1)?.tiers[0]?.[0]
   if (found === undefined) throw new Error('a config without upstreams is refused before it comes here')

@@ -78,8 +78,7 @@ export interface RouteSharing {
 }
 
 /** The routes of a config, and the one for all that they are not for. */
-export function routesOf({ routes = [], routing, health }: Config, ways: Map<Candidate, Handler>, shared: RouteSharing): Route[] {
-  const candidates = [...ways.keys()]
+export function routesOf({ routes = [], routing, health }: Config, candidates: readonly Candidate[], shared: RouteSharing): Route[] {
   const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
     const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
     const made: Route = {
@@ -91,11 +90,12 @@ export function routesOf({ routes = [], routing, health }: Config, ways: Map<Can
       strategy: shared.strategyOf(own.strategy ?? routing.strategy),
       budget: shared.budget,
       fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+      onTrial: undefined,
       split: undefined,
     }
     const { canary } = own
     if (canary === undefined) return made
-    return withCanary(made, canary, { candidates, ways, trial: shared.canaries.open(name, canary), random: shared.random })
+    return withCanary(made, canary, { candidates, trial: shared.canaries.open(name, canary), random: shared.random })
   }
   return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]
 }

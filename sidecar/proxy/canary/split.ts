@@ -1,5 +1,4 @@
 import type { Config } from '../../config/config.ts'
-import type { Handler } from '../call.ts'
 import type { Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import { fingerprint } from '../llm/fingerprint.ts'
@@ -16,24 +15,21 @@ const crossing: readonly Trigger[] = ['error', 'rate_limited', 'timeout', 'conte
 
 export interface SplitOptions {
   readonly candidates: readonly Candidate[]
-  /** What is on trial may get a way here that is for it alone. */
-  readonly ways: Map<Candidate, Handler>
   readonly trial: Trial
   readonly random: () => number
 }
 
-/** Takes the canary out of a route, and remembers it beside. */
-export function withCanary(route: Route, canary: Canary, { candidates, ways, trial, random }: SplitOptions): Route {
+/** The same route with a canary: it goes to all that either of its sides goes to, and knows them apart. */
+export function withCanary(route: Route, canary: Canary, { candidates, trial, random }: SplitOptions): Route {
   const { upstreams, model, header, passHeader, stickyBy } = canary
+  const own = route.tiers.flat()
   const isOnTrial = ({ upstream }: Candidate): boolean => upstreams?.includes(upstream) ?? false
-  const stableTiers = tiersOf(route.tiers.flat().filter((one) => !isOnTrial(one)))
-  const ofCanary =
-    upstreams === undefined ? route.tiers.flat() : candidates.filter(isOnTrial).map((one) => (one.weight > 0 ? one : weighty(one, ways)))
-  const canaryTiers = tiersOf(ofCanary)
-  const standings = new Set(ofCanary.map(({ standing }) => standing))
-  const aloneRoute = (tiers: Route['tiers']): Route => ({ ...route, tiers, alone: tiers.flat().length === 1 })
-  // Another model cannot be asked at the same upstreams without a word: that is a fallback.
-  const together = model === undefined ? [...canaryTiers, ...stableTiers] : canaryTiers
+  const stableTiers = tiersOf(own.filter((one) => !isOnTrial(one)))
+  // One whose weight of nothing keeps other calls away has a place here all the same.
+  const onTrial = new Set(candidates.filter(isOnTrial))
+  const canaryTiers = upstreams === undefined ? route.tiers : tiersOf([...onTrial])
+  const over = (tiers: Route['tiers'], more: Partial<Route> = {}): Route => ({ ...route, ...more, tiers, alone: tiers.flat().length === 1 })
+  const standings = new Set([...onTrial].map(({ standing }) => standing))
   const isDealt = deal(random)
   // Of two routes not the same users go first.
   const seed = fingerprint(route.name)
@@ -43,8 +39,10 @@ export function withCanary(route: Route, canary: Canary, { candidates, ways, tri
     header: header.toLowerCase(),
     passHeader,
     stickyBy: stickyBy?.toLowerCase(),
-    canary: aloneRoute(together),
-    alone: { ...aloneRoute(canaryTiers), fallbacks: [] },
+    stable: over(stableTiers),
+    // Another model cannot be asked at the same upstreams without a word: that is a fallback.
+    canary: over(model === undefined ? [...canaryTiers, ...stableTiers] : canaryTiers, { onTrial }),
+    alone: over(canaryTiers, { onTrial, fallbacks: [] }),
     sideOfUpstream: (name) => (upstreams?.includes(name) ? 'canary' : 'stable'),
     next: (key) => {
       const { weight } = trial.setting()
@@ -56,16 +54,8 @@ export function withCanary(route: Route, canary: Canary, { candidates, ways, tri
       return standing !== undefined && standings.has(standing) ? 'canary' : 'stable'
     },
   }
-  return { ...aloneRoute(stableTiers), split }
-}
-
-/** One whose weight of nothing keeps other calls away has a place here all the same. */
-function weighty(candidate: Candidate, ways: Map<Candidate, Handler>): Candidate {
-  const handle = ways.get(candidate)
-  if (handle === undefined) return candidate
-  const own = { ...candidate, weight: 1 }
-  ways.set(own, handle)
-  return own
+  const all = tiersOf(candidates.filter((one) => own.includes(one) || onTrial.has(one)))
+  return { ...over(all), split }
 }
 
 /** The route of one call on the canary side: when another model was on trial, the one that the call is for may still answer. */

@@ -24,7 +24,8 @@ async function onOneSide(call: Call, plan: Plan, split: Split, next: Handler): P
   const side: Side = { split, chosen, counts: forced === undefined && isShared(call), served: chosen, judged: false }
   plan.side = side
   facts.side = side
-  if (chosen === 'canary') {
+  if (chosen === 'stable') plan.route = split.stable
+  else {
     plan.route = forced === undefined ? canaryRoute(split, plan) : split.alone
     plan.model = split.model ?? plan.model
   }

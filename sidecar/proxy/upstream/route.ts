@@ -23,11 +23,13 @@ export interface Route {
   readonly strategy: Strategy
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]
-  /** Where something is on trial; the route itself is the stable side then. */
+  /** These may be asked whatever their weight. */
+  readonly onTrial: ReadonlySet<Candidate> | undefined
+  /** Where something is on trial, the sides of this route; then every call is on one of them. */
   readonly split: Split | undefined
 }
 
-/** The two sides of a route with a canary, as one config has them. The route itself is the stable side. */
+/** The two sides of a route with a canary, as one config has them. */
 export interface Split {
   readonly trial: Trial
   /** What the canary side asks for; undefined where its upstreams are what is on trial. */
@@ -35,6 +37,7 @@ export interface Split {
   readonly header: string
   readonly passHeader: boolean
   readonly stickyBy: string | undefined
+  readonly stable: Route
   /** The canary, and where a call goes on when that cannot answer. */
   readonly canary: Route
   /** The canary and nothing else, for who asks for it. */
