@@ -108,7 +108,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)
-  canaries.adopt(config)
+  canaries.adopt(config, live.current.candidates)
   const sockets = tunnel((url) => live.current.sockets(url))
   const ports = await openPorts({ live, lasting, metrics, sockets, say }, opened)
   const { listening, admin } = ports

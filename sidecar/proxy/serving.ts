@@ -55,6 +55,7 @@ export interface Serving extends Way {
   readonly config: Config
   /** In the order of the config. */
   readonly targets: readonly OpenTarget[]
+  readonly candidates: readonly Candidate[]
   /** How WebSockets are carried, by what they ask for. */
   readonly sockets: (url: string) => TunnelOptions
   readonly status: Status
@@ -113,6 +114,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     return {
       config,
       targets,
+      candidates,
       handle: pipeline(config, surroundings, waysOf(config, { routes, ways }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,

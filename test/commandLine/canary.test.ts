@@ -88,7 +88,7 @@ test('what cannot be done is one line and 1: a version that is past, a canary th
       ['set', '20', '--version', '7', ...token],
       /^The canary of route chat is at version 1 \(as configured\), not 7: nothing was changed\.\n$/,
     ],
-    [['set', '20', '--route', 'chta', ...token], /^The control port answers 404: There is no such route\. There are: chat\.\n$/],
+    [['set', '20', '--route', 'chta', ...token], /^The control port answers 404: There is no such route\. There are: chat, default\.\n$/],
     [
       ['set', '20', '--token-file', tempFile(t, 'token', 'wrong')],
       /^The control port answers 401: A change needs the token of control\.tokenFile.*\n$/,

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../../config/config.ts'
-import { trial, type Change, type Terms, type Trial } from './trial.ts'
+import type { Candidate } from '../upstream/candidate.ts'
 import type { Kept } from './stateFile.ts'
+import { trial, type Change, type Terms, type Trial } from './trial.ts'
+import { upstreamWeights, type UpstreamWeights } from './upstreamWeights.ts'
 
 type Canary = NonNullable<NonNullable<Config['routes']>[number]['canary']>
 
-/** All canaries of the process, over all configs. */
+/** All canaries of the process, over all configs, and what else of weights is set at run time. */
 export interface Canaries {
   /** Tells the versions of one history from those of another. */
   readonly mark: () => string
@@ -13,7 +15,8 @@ export interface Canaries {
   /** The one of a route, for a config that may be refused yet: what it says of the canary counts from `adopt` on. */
   readonly open: (route: string, canary: Canary) => Trial
   /** The config is in use now. */
-  readonly adopt: (config: Config) => void
+  readonly adopt: (config: Config, candidates: readonly Candidate[]) => void
+  readonly upstreams: Pick<UpstreamWeights, 'kept' | 'of' | 'set'>
   readonly all: () => readonly Trial[]
   /** Resolves when what has changed is written, and whether it is: false also where nothing is to be written. */
   readonly saved: () => Promise<boolean>
@@ -39,20 +42,25 @@ export async function openCanaries(first: Config, { now, say, changed }: Canarie
 
   const save = (): void => {
     const file = stateFile
-    if (file === undefined) return
+    if (file === undefined) {
+      writing = Promise.resolve(false)
+      return
+    }
     // One after the other, so that the last one stays; each writes what is so by then.
     writing = writing.then(async () => {
       const routes = Object.fromEntries([...trials].map(([route, one]) => [route, one.setting()]))
       const { writeState } = await import('./stateFile.ts')
-      return writeState(file, { mark, routes }).then(
+      return writeState(file, { mark, routes, upstreams: upstreams.kept() }).then(
         () => true,
         (err: unknown) => {
-          say('error', `the weights of canaries are not kept for the next start: ${(err as Error).message}`)
+          say('error', `weights are not kept for the next start: ${(err as Error).message}`)
           return false
         },
       )
     })
   }
+
+  const upstreams = upstreamWeights(left?.upstreams, { say, changed: save })
 
   const open: Canaries['open'] = (route, canary) => {
     const known = trials.get(route) ?? opened.get(route)
@@ -70,8 +78,11 @@ export async function openCanaries(first: Config, { now, say, changed }: Canarie
     mark: () => mark,
     of: (route) => trials.get(route),
     open,
-    adopt: ({ control, routes = [] }) => {
+    upstreams,
+    adopt: (config, candidates) => {
+      const { control, routes = [] } = config
       ;({ stateFile } = control)
+      upstreams.adopt(config, candidates)
       const wanted = new Map(routes.flatMap(({ name, canary }) => (canary === undefined ? [] : [[name, canary] as const])))
       for (const route of trials.keys()) if (!wanted.has(route)) trials.delete(route)
       for (const [route, canary] of wanted) {

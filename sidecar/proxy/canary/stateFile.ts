@@ -1,6 +1,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import * as v from 'valibot'
 import { trialStates, type Setting } from './trial.ts'
+import type { KeptWeights } from './upstreamWeights.ts'
 
 const setting = v.object({
   identity: v.string(),
@@ -11,13 +12,19 @@ const setting = v.object({
   why: v.string(),
   rollbacks: v.pipe(v.number(), v.integer(), v.minValue(0)),
 })
-const content = v.object({ format: v.literal(1), mark: v.string(), routes: v.record(v.string(), setting) })
+const weight = v.pipe(v.number(), v.minValue(0), v.maxValue(10_000))
+const upstreams = v.object({
+  version: v.pipe(v.number(), v.integer(), v.minValue(1)),
+  weights: v.record(v.string(), v.object({ configured: weight, weight })),
+})
+const content = v.object({ format: v.literal(1), mark: v.string(), routes: v.record(v.string(), setting), upstreams })
 
-/** What is kept of all canaries from one process to the next. */
+/** What is kept of all weights from one process to the next. */
 export interface Kept {
   /** Tells the versions of one history from those of another. */
   readonly mark: string
   readonly routes: Readonly<Record<string, Setting>>
+  readonly upstreams: KeptWeights
 }
 
 /** Undefined where there is no file yet; throws a sentence where there is one of no use. */
@@ -44,12 +51,12 @@ function parsed(text: string): unknown {
 }
 
 /** Whoever reads the file, also after a loss of power, finds what was written now or before, and never a part. */
-export async function writeState(file: string, { mark, routes }: Kept): Promise<void> {
+export async function writeState(file: string, { mark, routes, upstreams: ofUpstreams }: Kept): Promise<void> {
   const beside = `${file}.${process.pid}.new`
   try {
     const handle = await open(beside, 'w', 0o600)
     try {
-      await handle.writeFile(`${JSON.stringify({ format: 1, mark, routes }, null, 2)}\n`)
+      await handle.writeFile(`${JSON.stringify({ format: 1, mark, routes, upstreams: ofUpstreams }, null, 2)}\n`)
       await handle.sync()
     } finally {
       await handle.close()

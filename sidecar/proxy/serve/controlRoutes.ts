@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Config } from '../../config/config.ts'
 import type { Canaries } from '../canary/canaries.ts'
 import { sideNames, verdicts, type SideName, type Trial, type TrialState } from '../canary/trial.ts'
-import { wantedWeight } from './wantedWeight.ts'
+import { wantedWeight, wantedWeights } from './wantedWeight.ts'
 
 export interface Said {
   readonly status: number
@@ -23,7 +23,8 @@ export interface ControlRoutesOptions {
   readonly canaries: Canaries
 }
 
-type Route = NonNullable<Config['routes']>[number]
+/** The one for all that no other is for is a route too. */
+type Route = Pick<NonNullable<Config['routes']>[number], 'name' | 'models' | 'upstreams' | 'canary'>
 
 const commands: Readonly<Record<string, (trial: Trial) => void>> = {
   promote: ({ promote }) => {
@@ -43,89 +44,123 @@ const outcomeOf: Readonly<Record<string, TrialState>> = { promote: 'promoted', r
 const mostBytes = 16 * 1024
 
 export function controlRoutes({ config, canaries }: ControlRoutesOptions): ControlRoutes {
-  const routes = (): readonly Route[] => config().routes ?? []
-  const etagOf = (trial: Trial): string => `"${canaries.mark()}-${trial.setting().version}"`
-  const all = (): Said => ({ status: 200, json: { routes: routes().map((route) => view(route, canaries.of(route.name))) } })
-  const one = (route: Route): Said => {
+  const weightsAt = (route: Route): Weights => {
     const trial = canaries.of(route.name)
-    return { status: 200, ...(trial !== undefined && { headers: { etag: etagOf(trial) } }), json: view(route, trial) }
+    return trial === undefined ? ofUpstreams(route, config(), canaries) : ofCanary(trial, canaries.mark())
   }
-  const weights = (trial: Trial, status = 200, more: object = {}): Said => ({
-    status,
-    headers: { etag: etagOf(trial) },
-    json: { ...more, ...weightsOf(trial) },
-  })
-
-  const found = (name: string): { route: Route; trial: Trial | undefined } | Said => {
-    const route = routes().find((each) => each.name === name)
-    if (route !== undefined) return { route, trial: canaries.of(name) }
+  const routes = (): readonly Route[] => {
+    const { routes: own = [] } = config()
+    return own.some(({ name }) => name === 'default') ? own : [...own, { name: 'default', models: ['*'] }]
+  }
+  const found = (name: string): Route | Said => {
     const names = routes().map((each) => each.name)
-    return refused(404, names.length === 0 ? 'The config has no routes.' : `There is no such route. There are: ${names.join(', ')}.`)
+    return routes().find((each) => each.name === name) ?? refused(404, `There is no such route. There are: ${names.join(', ')}.`)
   }
-  const withoutCanary = (route: Route): Said =>
-    refused(404, `The route ${route.name} has no canary: routes[].canary in the config makes one.`)
+  const viewAt = (route: Route): object => view(route, canaries.of(route.name), weightsAt(route))
 
-  const changed = async (trial: Trial, apply: () => void): Promise<Said> => {
+  const changed = async (weights: Weights, apply: () => void): Promise<Said> => {
     apply()
     // Read before anything is waited for: the next change may come meanwhile.
-    const said = weights(trial)
+    const said = told(weights)
     const persisted = await canaries.saved()
     return { ...said, json: { ...(said.json as object), persisted } }
   }
 
-  const put = async (trial: Trial, req: IncomingMessage): Promise<Said> => {
+  const put = async (weights: Weights, req: IncomingMessage): Promise<Said> => {
     const text = await bodyOf(req)
     if (text === undefined) return refused(413, `The body is larger than ${mostBytes} bytes.`)
     // Together with the change, without waiting in between: of two who know the same version, one is told.
     const condition = req.headers['if-match']
-    if (condition === undefined) {
-      return weights(trial, 428, {
-        error: 'Say which weights you have seen, as "if-match: ETAG" of the GET, so that no change of others is lost.',
-      })
-    }
-    if (!matches(condition, etagOf(trial)))
-      return weights(trial, 412, { error: 'The weights have changed since: here is what they are now.' })
-    const wanted = wantedWeight(text)
-    if ('error' in wanted) return refused(400, wanted.error)
-    return changed(trial, () => {
-      trial.setWeight(wanted.weight, wanted.why)
-    })
+    if (condition === undefined) return told(weights, 428, unseen)
+    if (!matches(condition, weights.etag())) return told(weights, 412, outdated)
+    const wanted = weights.wanted(text)
+    return 'error' in wanted ? refused(400, wanted.error) : changed(weights, wanted.apply)
   }
 
   const command = (trial: Trial, name: string, req: IncomingMessage): Promise<Said> | Said => {
+    const weights = ofCanary(trial, canaries.mark())
     const condition = req.headers['if-match']
-    if (condition !== undefined && !matches(condition, etagOf(trial))) {
-      return weights(trial, 412, { error: 'The weights have changed since: here is what they are now.' })
-    }
+    if (condition !== undefined && !matches(condition, weights.etag())) return told(weights, 412, outdated)
     const { state } = trial.setting()
     // From a canary that has failed to all calls is a step that nobody takes on purpose without one in between.
     if (name === 'promote' && state === 'rolled_back')
-      return weights(trial, 409, { error: 'The canary is rolled back: set a weight, or reset it, before it is promoted.' })
+      return told(weights, 409, 'The canary is rolled back: set a weight, or reset it, before it is promoted.')
     const isDone = state === outcomeOf[name]
-    return changed(trial, () => {
+    return changed(weights, () => {
       if (!isDone) commands[name]?.(trial)
     })
   }
 
   return {
     read: (path) => {
-      if (path === '/control/routes' || path === '/control/routes/') return all()
+      if (path === '/control/routes' || path === '/control/routes/') return { status: 200, json: { routes: routes().map(viewAt) } }
       const [, name, rest] = /^\/control\/routes\/([^/]+)(?:\/(weights))?$/.exec(path) ?? []
       if (name === undefined) return undefined
-      const at = found(name)
-      if ('status' in at) return at
-      if (rest === undefined) return one(at.route)
-      return at.trial === undefined ? withoutCanary(at.route) : weights(at.trial)
+      const route = found(name)
+      if ('status' in route) return route
+      const weights = weightsAt(route)
+      return rest === undefined ? { status: 200, headers: { etag: weights.etag() }, json: viewAt(route) } : told(weights)
     },
     change: async (path, req) => {
       const [, name, what = ''] = /^\/control\/routes\/([^/]+)\/([a-z]+)$/.exec(path) ?? []
       const isWeights = what === 'weights' && req.method === 'PUT'
       const isCommand = Object.hasOwn(commands, what) && req.method === 'POST'
       if (name === undefined || !(isWeights || isCommand)) return undefined
-      const at = found(name)
-      if ('status' in at) return at
-      if (at.trial === undefined) return withoutCanary(at.route)
-      return isWeights ? put(at.trial, req) : command(at.trial, what, req)
+      const route = found(name)
+      if ('status' in route) return route
+      if (isWeights) return put(weightsAt(route), req)
+      const trial = canaries.of(route.name)
+      if (trial === undefined) return refused(404, `The route ${route.name} has no canary: routes[].canary in the config makes one.`)
+      return command(trial, what, req)
+    },
+  }
+}
+
+const unseen = 'Say which weights you have seen, as "if-match: ETAG" of the GET, so that no change of others is lost.'
+const outdated = 'The weights have changed since: here is what they are now.'
+
+/** The weights of a route, in whatever kind they are. */
+interface Weights {
+  readonly etag: () => string
+  readonly document: () => object
+  readonly wanted: (text: string) => { readonly apply: () => void } | { readonly error: string }
+}
+
+const told = (weights: Weights, status = 200, error?: string): Said => ({
+  status,
+  headers: { etag: weights.etag() },
+  json: { ...(error !== undefined && { error }), ...weights.document() },
+})
+
+/** Of a route with a canary: how its calls are shared between the two sides. */
+const ofCanary = (trial: Trial, mark: string): Weights => ({
+  etag: () => `"${mark}-${trial.setting().version}"`,
+  document: () => ({ route: trial.route, ...settingOf(trial) }),
+  wanted: (text) => {
+    const wanted = wantedWeight(text)
+    if ('error' in wanted) return wanted
+    return {
+      apply: () => {
+        trial.setWeight(wanted.weight, wanted.why)
+      },
+    }
+  },
+})
+
+/** Of another route: those of its upstreams, which are the same in all routes that share them. */
+function ofUpstreams({ name, upstreams }: Route, { upstreams: all }: Config, { mark, upstreams: kept }: Canaries): Weights {
+  const names = upstreams ?? all.map((one) => one.name)
+  return {
+    etag: () => `"${mark()}-upstreams-${kept.kept().version}"`,
+    document: () => ({ route: name, version: kept.kept().version, weights: kept.of(names) }),
+    wanted: (text) => {
+      const wanted = wantedWeights(text, kept.of(names))
+      if ('error' in wanted) return wanted
+      return {
+        apply: () => {
+          kept.set(wanted.weights, wanted.why)
+        },
+      }
     },
   }
 }
@@ -135,23 +170,23 @@ const refused = (status: number, error: string): Said => ({ status, json: { erro
 const matches = (condition: string, etag: string): boolean =>
   condition.trim() === '*' || condition.split(',').some((each) => each.trim() === etag)
 
-function weightsOf(trial: Trial): object {
+function settingOf(trial: Trial): object {
   const { weight, version, state, why, sinceMs } = trial.setting()
   const weights = { stable: rounded(100 - weight), canary: weight }
-  return { route: trial.route, version, weights, state, why, since: new Date(sinceMs).toISOString() }
+  return { version, weights, state, why, since: new Date(sinceMs).toISOString() }
 }
 
-function view({ name, models, upstreams, canary }: Route, trial: Trial | undefined): object {
-  if (canary === undefined || trial === undefined) return { name, models, upstreams: upstreams ?? null, canary: null }
+function view({ name, models, upstreams: named, canary }: Route, trial: Trial | undefined, weights: Weights): object {
+  const upstreams = named ?? null
+  if (canary === undefined || trial === undefined) return { name, models, upstreams, canary: null, ...weights.document() }
   const { rollbacks } = trial.setting()
   const { failoverThreshold, margin, minimumCalls, window } = canary
-  const { route: _name, ...weights } = weightsOf(trial) as { route: string }
   return {
     name,
     models,
-    upstreams: upstreams ?? null,
+    upstreams,
     canary: {
-      ...weights,
+      ...settingOf(trial),
       configured_weight: canary.weight,
       upstreams: canary.upstreams ?? null,
       model: canary.model ?? null,

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
+import { WebSocket } from 'ws'
 import { fingerprint } from '../../../sidecar/proxy/llm/fingerprint.ts'
-import { answers, chat, paced, type Provider, type Step } from '../../fixtures/provider.ts'
+import { answers, chat, frame, openStream, paced, writeEach, type Provider, type Step } from '../../fixtures/provider.ts'
 import type { Document, Sidecar } from '../../fixtures/startSidecar.ts'
 import { ask, askedOf, served, startUpstreams, type Told } from '../../fixtures/startUpstreams.ts'
 
@@ -200,4 +202,57 @@ test('a client that leaves says nothing of the canary', async (t) => {
   await gone
   await sidecar.callLine(0)
   assert.equal((await statsOf(sidecar)).canaries[0]?.state, 'running')
+})
+
+test('a model on trial at an upstream of its own is asked there, and the other model where it always was', async (t) => {
+  const { sidecar, providers } = await onTrial(t, [answers(200), answers(200)], { model: 'm-next', weight: 50 })
+  for (let n = 0; n < 20; n++) await ask(sidecar, {}, { 'x-canary': String(n % 2 === 0) })
+  const asked = providers.map(({ seen }) => new Set(seen.map(({ body }) => (JSON.parse(body.toString()) as { model: string }).model)))
+  assert.deepEqual(asked, [new Set(['m']), new Set(['m-next'])])
+})
+
+test('a call that asks for an upstream is on the side of that', async (t) => {
+  const routing = { overrides: { upstreams: ['a', 'b'] } }
+  const { sidecar } = await onTrial(t, [chat('old'), chat('new')], { weight: 0 }, { routing })
+  assert.equal(sideOf(await ask(sidecar, {}, { 'x-outrider-upstream': 'b' })), 'canary')
+  assert.equal(sideOf(await ask(sidecar, {}, { 'x-outrider-upstream': 'a', 'x-canary': 'true' })), 'stable')
+})
+
+test('the key that a client shows can keep it on one side too', async (t) => {
+  const { sidecar } = await onTrial(t, [chat('old'), chat('new')], { weight: 50, stickyBy: 'authorization' })
+  const sides = new Map<string, string | null>()
+  for (let n = 0; n < 20; n++) {
+    const key = `Bearer key-${n}`
+    sides.set(key, sideOf(await ask(sidecar, {}, { authorization: key })))
+    assert.equal(sideOf(await ask(sidecar, {}, { authorization: key })), sides.get(key))
+  }
+  assert.deepEqual(new Set(sides.values()), new Set(['canary', 'stable']))
+})
+
+test('an answer that breaks off after it has begun is a failure of its side', async (t) => {
+  const cut: Step = async (exchange) => {
+    await exchange.body
+    openStream(exchange)
+    await writeEach(exchange, [frame({ choices: [{ delta: { content: 'half' } }] })])
+    exchange.reset()
+  }
+  const { sidecar } = await onTrial(t, [chat('old'), cut], { weight: 100, minimumCalls: 2 })
+  for (let n = 0; n < 2; n++) assert.equal(sideOf(await ask(sidecar, { stream: true })), 'canary')
+  await sidecar.callLine(1)
+  assert.equal((await statsOf(sidecar)).canaries[0]?.state, 'rolled_back')
+})
+
+test('what names no model stays on the stable side unless it asks for the other', async (t) => {
+  const { sidecar, providers } = await onTrial(t, [answers(200), answers(200)], { weight: 100 })
+  const file = (headers: Record<string, string>): Promise<Told> => ask(sidecar, { model: undefined }, headers, '/files')
+  assert.deepEqual([sideOf(await file({})), sideOf(await file({ 'x-canary': 'true' }))], ['stable', 'canary'])
+  assert.deepEqual(askedOf(providers), [1, 1])
+})
+
+test('a WebSocket goes to the stable side', async (t) => {
+  const { sidecar, providers } = await onTrial(t, [answers(418), answers(418)], { weight: 100 })
+  const socket = new WebSocket(`${sidecar.url.replace('http', 'ws')}/realtime?model=voice`)
+  const [, reply] = (await once(socket, 'unexpected-response')) as [unknown, { resume: () => void }]
+  reply.resume()
+  assert.deepEqual(askedOf(providers), [1, 0])
 })

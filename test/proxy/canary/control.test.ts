@@ -6,6 +6,7 @@ import { folder, replaceFile } from '../../fixtures/mountedSecret.ts'
 import { chat, provider } from '../../fixtures/provider.ts'
 import { runOutrider, tempFile, type Outrider } from '../../fixtures/runOutrider.ts'
 import type { Document } from '../../fixtures/startSidecar.ts'
+import { ask as call, served } from '../../fixtures/startUpstreams.ts'
 
 const token = 'let-me-change-it'
 
@@ -67,13 +68,17 @@ test('the routes are listed, each with its canary where it has one, to who asks 
     [
       ['chat', false],
       ['plain', true],
+      ['default', true],
     ],
   )
   const chatRoute = await ask('/chat')
   assert.deepEqual([chatRoute.json.canary?.weights, chatRoute.json.canary?.state], [{ stable: 90, canary: 10 }, 'running'])
   assert.equal((await ask('/plain')).json.canary, null)
-  assert.match((await ask('/plain/weights')).json.error ?? '', /^The route plain has no canary/)
-  assert.deepEqual([(await ask('/chta')).status, (await ask('/chta')).json.error], [404, 'There is no such route. There are: chat, plain.'])
+  assert.match((await ask('/plain/promote', 'POST')).json.error ?? '', /^The route plain has no canary/)
+  assert.deepEqual(
+    [(await ask('/chta')).status, (await ask('/chta')).json.error],
+    [404, 'There is no such route. There are: chat, plain, default.'],
+  )
 })
 
 test('weights are changed by who has seen them: 428 without the version, 412 with an old one and what is so now', async (t) => {
@@ -210,7 +215,10 @@ test('a reload goes before what was set at run time only where it says another w
   await reloaded(4, { routes: [{ name: 'chat', models: ['m'], canary: { model: 'next', weight: 5 } }] })
   assert.deepEqual((await ask('/chat')).json.canary?.state, 'running')
   await reloaded(5, { routes: [] })
-  assert.deepEqual((await ask('')).json.routes, [])
+  assert.deepEqual(
+    (await ask('')).json.routes?.map(({ name }) => name),
+    ['default'],
+  )
 })
 
 test('a state file of no use is said, calls are served all the same, and it is put right at the next change', async (t) => {
@@ -224,6 +232,56 @@ test('a state file of no use is said, calls are served all the same, and it is p
   mkdirSync(join(stateFile, 'in-the-way'), { recursive: true })
   const { status, json } = await ask('/chat/reset', 'POST')
   assert.deepEqual([status, json.persisted, json.weights], [200, false, { stable: 90, canary: 10 }])
-  await outrider.printed('the weights of canaries are not kept for the next start: ')
+  await outrider.printed('weights are not kept for the next start: ')
   assert.equal(existsSync(`${stateFile}.${outrider.child.pid}.new`), false)
+})
+
+test('of a route without a canary the weights are those of its upstreams, and what is set counts from the next call on', async (t) => {
+  const { ask, outrider } = await running(t, { routing: { strategy: 'round_robin' } })
+  const share = async (): Promise<number> => {
+    let calls = 0
+    for (let n = 0; n < 20; n++) if (served(await call(outrider, { model: 'p' }))[0] === 'b') calls++
+    return calls
+  }
+  const first = await ask('/plain/weights')
+  assert.deepEqual([first.json.weights, await share()], [{ a: 1, b: 1 }, 10])
+  assert.equal((await ask('/plain/weights', 'PUT', {}, { weights: { b: 3 } })).status, 428)
+  const done = await ask('/plain/weights', 'PUT', { 'if-match': first.etag }, { weights: { b: 3 }, reason: 'b is faster' })
+  assert.deepEqual([done.status, done.json.weights, done.json.version], [200, { a: 1, b: 3 }, 2])
+  assert.equal(await share(), 15)
+  assert.deepEqual((await ask('/plain/weights', 'PUT', { 'if-match': first.etag }, { weights: { b: 9 } })).json.weights, { a: 1, b: 3 })
+  await outrider.printed('weights of upstreams: b 1 → 3 (set at run time: b is faster)')
+  await ask('/default/weights', 'PUT', { 'if-match': done.etag }, { weights: { a: 0 } })
+  assert.equal(await share(), 20, 'they are the same in all routes')
+  const cases: [body: unknown, sentence: RegExp][] = [
+    [{ weights: { c: 1 } }, /^"weights" has an unknown "c"\. Send \{"weights": \{"a": 1\}\}: whole numbers .*, which are a, b\.$/],
+    [{ weights: { a: 0.5 } }, /^The weight of a is no whole number from 0 to 10000\./],
+    [{ weights: { a: 0, b: 0 } }, /^No upstream of this route would have a weight any more\./],
+    [{ weights: {} }, /^"weights" is empty\./],
+    ['x', /^The body is no JSON\. Send/],
+  ]
+  for (const [body, sentence] of cases) {
+    const { status, json } = await ask('/plain/weights', 'PUT', { 'if-match': '*' }, body)
+    assert.deepEqual([status, sentence.test(json.error ?? '')], [400, true], json.error)
+  }
+})
+
+test('weights of upstreams are kept for the next start, and each as long as the config says the same of its upstream', async (t) => {
+  const stateFile = join(folder(t), 'weights.json')
+  const file = join(folder(t), 'outrider.json')
+  const put = (text: string): string => {
+    writeFileSync(file, text)
+    return file
+  }
+  const first = await running(t, { control: { stateFile } })
+  await first.ask('/plain/weights', 'PUT', { 'if-match': '*' }, { weights: { a: 5, b: 7 } })
+  first.outrider.child.kill('SIGTERM')
+  await first.outrider.exit
+  const { outrider, ask } = await running(t, { control: { stateFile } }, put)
+  assert.deepEqual((await ask('/plain/weights')).json.weights, { a: 5, b: 7 })
+  const was = JSON.parse(readFileSync(file, 'utf8')) as { upstreams: object[] }
+  replaceFile(file, JSON.stringify({ ...was, upstreams: [was.upstreams[0], { ...was.upstreams[1], weight: 2 }] }))
+  await outrider.printed('config reloaded')
+  const { json } = await ask('/plain/weights')
+  assert.deepEqual([json.weights, json.version], [{ a: 5, b: 2 }, 3])
 })
