@@ -262,7 +262,7 @@ test('of a route without a canary the weights are those of its upstreams, and wh
   ]
   for (const [body, sentence] of cases) {
     const { status, json } = await ask('/plain/weights', 'PUT', { 'if-match': '*' }, body)
-    assert.deepEqual([status, sentence.test(json.error ?? '')], [400, true], json.error)
+    assert.deepEqual([status, sentence.test(json.error ?? '')], [400, true], String(json.error))
   }
 })
 
