@@ -43,7 +43,7 @@ export function withCanary(route: Route, canary: Canary, { candidates, trial, ra
     // Another model cannot be asked at the same upstreams without a word: that is a fallback.
     canary: over(model === undefined ? [...canaryTiers, ...stableTiers] : canaryTiers, { onTrial }),
     alone: over(canaryTiers, { onTrial, fallbacks: [] }),
-    sideOfUpstream: (name) => (upstreams?.includes(name) ? 'canary' : 'stable'),
+    sideOfUpstream: (name) => (upstreams === undefined ? undefined : upstreams.includes(name) ? 'canary' : 'stable'),
     next: (key) => {
       const { weight } = trial.setting()
       const isCanary = key === undefined ? isDealt(weight) : (fingerprint(key, seed) / 2 ** 32) * 100 < weight

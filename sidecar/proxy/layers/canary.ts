@@ -19,7 +19,7 @@ export function canary(): Layer {
 async function onOneSide(call: Call, plan: Plan, split: Split, next: Handler): Promise<Reply> {
   const { facts, headers } = call
   const wish = headerOf(headers, split.header)
-  const forced = plan.only === undefined ? wished[wish?.trim().toLowerCase() ?? ''] : split.sideOfUpstream(plan.only)
+  const forced = (plan.only === undefined ? undefined : split.sideOfUpstream(plan.only)) ?? wished(wish)
   const chosen = canGo(call, split) ? (forced ?? drawn(call, split)) : 'stable'
   const side: Side = { split, chosen, counts: forced === undefined && isShared(call), served: chosen, judged: false }
   plan.side = side
@@ -42,7 +42,12 @@ async function onOneSide(call: Call, plan: Plan, split: Split, next: Handler): P
   }
 }
 
-const wished: Readonly<Record<string, SideName | undefined>> = { true: 'canary', false: 'stable' }
+function wished(value = ''): SideName | undefined {
+  const word = value.trim().toLowerCase()
+  if (word === 'true') return 'canary'
+  return word === 'false' ? 'stable' : undefined
+}
+
 const noAttempt: ReadonlySet<string> = new Set(['no_upstream', 'no_credential'])
 
 /** A model is on trial only where it can be put into the body, and not for vectors, which no other model's can be compared with. */
@@ -52,7 +57,8 @@ function canGo({ body, facts }: Call, { model }: Split): boolean {
 
 function drawn(call: Call, split: Split): SideName {
   if (!isShared(call)) return 'stable'
-  return split.next(split.stickyBy === undefined ? undefined : valueOf(call, split.stickyBy))
+  const key = split.stickyBy === undefined ? undefined : valueOf(call, split.stickyBy)
+  return split.next(key === '' ? undefined : key)
 }
 
 /** What names no model, such as a file, goes to the canary only when it says so: what it makes would be missing on the other side. */

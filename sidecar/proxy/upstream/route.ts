@@ -42,7 +42,8 @@ export interface Split {
   readonly canary: Route
   /** The canary and nothing else, for who asks for it. */
   readonly alone: Route
-  readonly sideOfUpstream: (name: string) => SideName
+  /** Undefined where it is not by upstreams that the sides differ. */
+  readonly sideOfUpstream: (name: string) => SideName | undefined
   /** The side of the next call; those of one key, where there is one, stay where they are. */
   readonly next: (key: string | undefined) => SideName
   /** The side on which an attempt was made. */

@@ -41,7 +41,7 @@ test('a call chooses its side by the header, whatever the weight, and the header
   const { sidecar, providers } = await onTrial(t, [chat('old'), chat('new')], { weight: 0 })
   assert.deepEqual(served(await ask(sidecar, {}, { 'X-Canary': 'TRUE' })), ['b', '1'])
   assert.deepEqual(served(await ask(sidecar, {}, { 'x-canary': 'false' })), ['a', '1'])
-  assert.deepEqual(served(await ask(sidecar, {}, { 'x-canary': 'maybe' })), ['a', '1'])
+  for (const odd of ['maybe', 'constructor', '']) assert.deepEqual(served(await ask(sidecar, {}, { 'x-canary': odd })), ['a', '1'])
   for (const { seen } of providers) for (const { headers } of seen) assert.equal('x-canary' in headers, false)
   const all = await onTrial(t, [chat('old'), chat('new')], { weight: 100 })
   assert.deepEqual(served(await ask(all.sidecar, {}, { 'x-canary': 'false' })), ['a', '1'])
@@ -216,6 +216,14 @@ test('a call that asks for an upstream is on the side of that', async (t) => {
   const { sidecar } = await onTrial(t, [chat('old'), chat('new')], { weight: 0 }, { routing })
   assert.equal(sideOf(await ask(sidecar, {}, { 'x-outrider-upstream': 'b' })), 'canary')
   assert.equal(sideOf(await ask(sidecar, {}, { 'x-outrider-upstream': 'a', 'x-canary': 'true' })), 'stable')
+})
+
+test('a call that asks for an upstream is on whichever side where those share it', async (t) => {
+  const routing = { overrides: { upstreams: ['a'] } }
+  const routes = [{ name: 'chat', models: ['m'], canary: { model: 'm-next', weight: 100 } }]
+  const { sidecar } = await startUpstreams(t, [answers(200)], { routes, routing })
+  assert.equal(sideOf(await ask(sidecar, {}, { 'x-outrider-upstream': 'a' })), 'canary')
+  assert.equal(sideOf(await ask(sidecar, {}, { 'x-outrider-upstream': 'a', 'x-canary': 'false' })), 'stable')
 })
 
 test('the key that a client shows can keep it on one side too', async (t) => {
