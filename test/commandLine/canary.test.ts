@@ -29,7 +29,7 @@ interface Running {
   readonly token: readonly string[]
 }
 
-async function running(t: TestContext, ofCanary: Step = chat('new'), document: Document = {}): Promise<Running> {
+async function running(t: TestContext, ofCanary: Step = chat('new'), document: Document = {}, controlPort = 0): Promise<Running> {
   const [old, next] = [await provider(t, chat('old')), await provider(t, ofCanary)]
   const tokenFile = tempFile(t, 'token', 'secret-of-the-pipeline\n')
   const outrider = await runOutrider(t, old.url, {
@@ -38,7 +38,7 @@ async function running(t: TestContext, ofCanary: Step = chat('new'), document: D
       { name: 'new', url: `${next.url}/v1`, credential: 'fake' },
     ],
     routes: [{ name: 'chat', models: ['*'], canary: { upstreams: ['new'], minimumCalls: 5 } }],
-    control: { off: false, port: 0, tokenFile },
+    control: { off: false, port: controlPort, tokenFile },
     ...document,
   })
   const [, port = ''] = await outrider.printed(/control port (\d+)/)
@@ -179,6 +179,19 @@ test('a watch ends with 67 as soon as the canary is rolled back, and later ones 
   assert.deepEqual([lines[0]?.['state'], lines.at(-1)?.['ended'], lines.at(-1)?.['exit_code']], ['rolled_back', false, 67])
   await canary(t, 'reset', ...there, ...token)
   assert.equal((await canary(t, 'watch', '--for', '100ms', '--calls', '0', ...there)).code, 0)
+})
+
+test('a watch goes on over a restart of the process', async (t) => {
+  const { outrider, there } = await running(t)
+  const watching = program(t, ['canary', 'watch', '--for', '10m', ...there])
+  await watching.printed('route chat: running, weight 10')
+  outrider.child.kill('SIGKILL')
+  await outrider.exit
+  while (!watching.stderr().includes('nobody listens there')) await once(watching.child.stderr, 'data')
+  const again = await running(t, chat('new'), {}, Number(new URL(there[1] ?? '').port))
+  assert.equal((await canary(t, 'rollback', ...again.there, ...again.token)).code, 0)
+  assert.equal((await watching.exit).code, 67)
+  assert.match(watching.stderr(), /\nThe canary of route chat was rolled back: rolled back by hand\.\n$/)
 })
 
 test('a command line that cannot be meant ends with 2 and says what would be right', async (t) => {
