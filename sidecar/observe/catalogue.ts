@@ -44,6 +44,7 @@ export const catalogue = {
   outrider_canary_weight: gauge('Of a hundred calls of a route, how many go to its canary.', 'route'),
   outrider_canary_state: gauge('1 for the state that the canary of a route is in, 0 for all others.', 'route', 'state'),
   outrider_canary_rollbacks_total: counter('Times the canary of a route was rolled back, by itself or by hand.', 'route'),
+  outrider_pins: gauge('Ids of files, responses and the like of which it is known which account made them.'),
   outrider_sockets: gauge('TCP sockets open, of clients, upstreams and scrapers together.'),
   outrider_log_lines_dropped_total: counter('Log lines lost because nobody took them from standard output.'),
   outrider_event_loop_lag_seconds: gauge('How late the event loop came to what was due, asked at the scrape.'),

@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { Followed } from '../config/follow.ts'
-import { openLog } from '../observe/log.ts'
+import { openLog, type Log } from '../observe/log.ts'
 import { metrics as openMetrics } from '../observe/metrics.ts'
 import { openCanaries } from './canary/canaries.ts'
 import { sayCanary } from './canary/news.ts'
@@ -83,6 +83,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     connections: () => connectionsOf(targets),
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
+    pins: () => lasting.pinBook.size,
     config: () => reloading.state(),
     canaries: () => canaries.all(),
     upstreamStates: () => statesOf(live.current.targets, clock.now()),
@@ -105,6 +106,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     strategyOf: strategies(Math.random),
     canaries,
     refused: metrics.unrepeated,
+    pinBook: new Map(),
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)
@@ -129,6 +131,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     alarms: clock.pending,
     heldBytes: () => held.bytes,
     webSockets: sockets.open,
+    pins: () => lasting.pinBook.size,
     configState: reloading.state,
   })
   opened.push(() => control?.close())
@@ -155,9 +158,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     close,
     toldToQuit: quitting.promise,
     reload: reloading.now,
-    lastWords: (err) => {
-      log.logger.fatal({ err }, 'a defect of Outrider ends the process')
-    },
+    lastWords: lastWordsTo(log),
     residue: () => ({
       inFlight: admission.inFlight,
       alarms: clock.pending(),
@@ -166,6 +167,12 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     }),
   }
 }
+
+const lastWordsTo =
+  ({ logger }: Pick<Log, 'logger'>): Proxy['lastWords'] =>
+  (err) => {
+    logger.fatal({ err }, 'a defect of Outrider ends the process')
+  }
 
 /** What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted and logged. */
 async function endsTold(): Promise<void> {

@@ -33,15 +33,18 @@ export function withCanary(route: Route, canary: Canary, { candidates, trial, ra
   const isDealt = deal(random)
   // Of two routes not the same users go first.
   const seed = fingerprint(route.name)
+  const stable = over(stableTiers)
+  // Another model cannot be asked at the same upstreams without a word: that is a fallback.
+  const together = over(model === undefined ? [...canaryTiers, ...stableTiers] : canaryTiers, { onTrial })
   const split: Split = {
     trial,
     model,
     header: header.toLowerCase(),
     passHeader,
     stickyBy: stickyBy?.toLowerCase(),
-    stable: over(stableTiers),
-    // Another model cannot be asked at the same upstreams without a word: that is a fallback.
-    canary: over(model === undefined ? [...canaryTiers, ...stableTiers] : canaryTiers, { onTrial }),
+    stable,
+    canary: together,
+    usual: () => (trial.setting().state === 'promoted' ? together : stable),
     alone: over(canaryTiers, { onTrial, fallbacks: [] }),
     sideOfUpstream: (name) => (upstreams === undefined ? undefined : upstreams.includes(name) ? 'canary' : 'stable'),
     next: (key) => {

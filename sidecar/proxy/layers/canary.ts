@@ -19,8 +19,10 @@ export function canary(): Layer {
 async function onOneSide(call: Call, plan: Plan, split: Split, next: Handler): Promise<Reply> {
   const { facts, headers } = call
   const wish = headerOf(headers, split.header)
+  // What a call refers to goes before what it wishes: it is on one side only.
+  const bound = plan.home === undefined ? undefined : split.sideOfUpstream(plan.home.candidate.upstream)
   const forced = (plan.only === undefined ? undefined : split.sideOfUpstream(plan.only)) ?? wished(wish)
-  const chosen = canGo(call, split) ? (forced ?? drawn(call, split)) : 'stable'
+  const chosen = canGo(call, plan, split) ? (bound ?? forced ?? drawn(call, split)) : 'stable'
   const side: Side = { split, chosen, counts: forced === undefined && isShared(call), served: chosen, judged: false }
   plan.side = side
   facts.side = side
@@ -51,8 +53,9 @@ function wished(value = ''): SideName | undefined {
 const noAttempt: ReadonlySet<string> = new Set(['no_upstream', 'no_credential'])
 
 /** A model is on trial only where it can be put into the body, and not for vectors, which no other model's can be compared with. */
-function canGo({ body, facts }: Call, { model }: Split): boolean {
-  return model === undefined || (generates(facts.operation) && body !== undefined && !isUpload(body))
+function canGo({ body, facts }: Call, { home }: Plan, { model }: Split): boolean {
+  if (model === undefined) return true
+  return generates(facts.operation) && body !== undefined && !isUpload(body) && (home === undefined || home.candidate.serves(model))
 }
 
 function drawn(call: Call, split: Split): SideName {

@@ -5,6 +5,9 @@ import type { Candidate } from './candidate.ts'
 import type { Standing } from './standing.ts'
 import type { Strategy } from './strategies/strategy.ts'
 
+/** What calls have in common that go to the same upstream: something that the body says, or a header, in small letters. */
+export type AffinityKey = 'prompt_cache_key' | 'user' | 'prompt' | { readonly header: string }
+
 export interface Fallback {
   readonly model: string
   readonly on: readonly Trigger[]
@@ -21,6 +24,10 @@ export interface Route {
   /** The share of a tier that may be ejected at a time, where no lower tier could take over. */
   readonly mostEjected: number
   readonly strategy: Strategy
+  /** The first that a call has counts. */
+  readonly affinity: readonly AffinityKey[]
+  /** So much of its share an upstream may carry before affinity yields. */
+  readonly affinityLoad: number
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]
   /** These may be asked whatever their weight. */
@@ -38,6 +45,8 @@ export interface Split {
   readonly passHeader: boolean
   readonly stickyBy: string | undefined
   readonly stable: Route
+  /** The side on which things were made of which nothing is known. */
+  readonly usual: () => Route
   /** The canary, and where a call goes on when that cannot answer. */
   readonly canary: Route
   /** The canary and nothing else, for who asks for it. */

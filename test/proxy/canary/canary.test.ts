@@ -264,3 +264,17 @@ test('a WebSocket goes to the stable side', async (t) => {
   reply.resume()
   assert.deepEqual(askedOf(providers), [1, 0])
 })
+
+test('what a call refers to goes to the side that made it, and what nobody has seen made to the stable one', async (t) => {
+  const made = (id: string): Step => answers(200, { id, object: 'response', output: [] })
+  const { sidecar, providers } = await onTrial(t, [made('resp_old'), made('resp_new')], { weight: 0 })
+  const respond = (body: object, headers: Record<string, string> = {}): Promise<Told> =>
+    ask(sidecar, { input: 'hi', ...body }, headers, '/responses')
+  assert.equal(sideOf(await respond({}, { 'x-canary': 'true' })), 'canary')
+  assert.equal(sideOf(await respond({})), 'stable')
+  assert.equal(sideOf(await respond({ previous_response_id: 'resp_new' })), 'canary')
+  assert.equal(sideOf(await respond({ previous_response_id: 'resp_new' }, { 'x-canary': 'false' })), 'canary')
+  assert.equal(sideOf(await respond({ previous_response_id: 'resp_old' }, { 'x-canary': 'true' })), 'stable')
+  for (let n = 0; n < 10; n++) assert.equal(sideOf(await respond({ previous_response_id: `resp_unknown_${n}` })), 'stable')
+  assert.deepEqual(askedOf(providers), [12, 3])
+})
