@@ -102,6 +102,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     credentials: kept(),
     clients: kept(),
     targets,
+    checkers: kept(),
     budgetFor: budgets(),
     strategyOf: strategies(Math.random),
     canaries,
@@ -136,15 +137,14 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   })
   opened.push(() => control?.close())
   opened.push(await endingAfterContainers(config, clock, say, quitting.resolve))
-  const { targets: upstreams } = live.current
   const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}${control === undefined ? '' : `, control port ${control.port}`}`
-  say('info', `listening on ${where}, ${namesOf(upstreams)}`)
+  say('info', `listening on ${where}, ${namesOf(live.current.targets)}`)
 
   const close = async (): Promise<void> => {
     undo(opened)
     await sockets.settled()
     await canaries.saved()
-    await endsTold()
+    await closingsTold()
   }
   return {
     port: listening.port,
@@ -174,8 +174,11 @@ const lastWordsTo =
     logger.fatal({ err }, 'a defect of Outrider ends the process')
   }
 
-/** What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted and logged. */
-async function endsTold(): Promise<void> {
+/**
+ * What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted and
+ * logged.
+ */
+async function closingsTold(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) {
     await new Promise((done) => {
       setImmediate(done)

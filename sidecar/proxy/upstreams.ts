@@ -3,6 +3,7 @@ import { modelMatcher } from '../config/modelPattern.ts'
 import type { Handler } from './call.ts'
 import type { Canaries } from './canary/canaries.ts'
 import { withCanary } from './canary/split.ts'
+import type { Source } from './layers/mergedModels.ts'
 import type { Learn } from './layers/pin.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
 import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
@@ -88,7 +89,12 @@ export interface RouteSharing {
 }
 
 /** The routes of a config, and the one for all that they are not for. */
-export function routesOf({ routes = [], routing, health }: Config, candidates: readonly Candidate[], shared: RouteSharing): Route[] {
+export function routesOf(
+  { routes = [], routing, health, models }: Config,
+  candidates: readonly Candidate[],
+  shared: RouteSharing,
+): Route[] {
+  const lacks = new Map(models?.map((model) => [model.name, model.lacks]))
   const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
     const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
     const made: Route = {
@@ -101,7 +107,7 @@ export function routesOf({ routes = [], routing, health }: Config, candidates: r
       affinity: (own.affinity ?? routing.affinity).map((key) => (typeof key === 'string' ? key : { header: key.header.toLowerCase() })),
       affinityLoad: routing.affinityLoad,
       budget: shared.budget,
-      fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+      fallbacks: (own.fallbacks ?? routing.fallbacks ?? []).map((one) => ({ ...one, lacks: lacks.get(one.model) ?? [] })),
       onTrial: undefined,
       split: undefined,
     }
@@ -110,6 +116,26 @@ export function routesOf({ routes = [], routing, health }: Config, candidates: r
     return withCanary(made, canary, { candidates, trial: shared.canaries.open(name, canary), random: shared.random })
   }
   return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]
+}
+
+/** The upstreams as sources of models, those of the first tier first. */
+export function listSources({ upstreams, routing }: Config, routes: readonly Route[]): Source[] {
+  const all = routes.at(-1)?.tiers.flat() ?? []
+  const isOpen = ({ weight, upstream }: Candidate): boolean => weight > 0 || (routing.overrides?.upstreams?.includes(upstream) ?? false)
+  return upstreams
+    .toSorted((one, other) => one.tier - other.tier)
+    .map(({ name, modelNames = {} }) => {
+      const own = all.filter(({ upstream }) => upstream === name)
+      // As a call for it would be: by the first route that is for it, and only where that leads here.
+      const leadsHere = (model: string): boolean =>
+        routes
+          .find(({ serves }) => serves(model))
+          ?.tiers.some((tier) => tier.some((one) => one.upstream === name && isOpen(one) && one.serves(model))) ?? false
+      const theirs = Map.groupBy(Object.keys(modelNames), (model) => modelNames[model])
+      const namesOf = (id: string): string[] =>
+        [...(theirs.get(id) ?? []), ...(Object.hasOwn(modelNames, id) ? [] : [id])].filter((model) => leadsHere(model))
+      return { name, isAsked: () => own.some(isOpen), namesOf }
+    })
 }
 
 /** What repeats have cost is known over all configs that allow the same. */

@@ -40,6 +40,7 @@ function verdictOf(outcome: Outcome): Verdict | undefined {
     case 'client':
     case 'context':
     case 'policy':
+    case 'unsupported':
       return 'refused'
     case 'client_abort':
     case 'busy':

@@ -64,5 +64,5 @@ export function withCanary(route: Route, canary: Canary, { candidates, trial, ra
 /** The route of one call on the canary side: when another model was on trial, the one that the call is for may still answer. */
 export function canaryRoute({ canary, model }: Split, plan: Plan): Route {
   if (model === undefined) return canary
-  return { ...canary, fallbacks: [{ model: plan.model, on: crossing }, ...canary.fallbacks] }
+  return { ...canary, fallbacks: [{ model: plan.model, on: crossing, lacks: [] }, ...canary.fallbacks] }
 }

@@ -60,6 +60,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     tried: [],
     side: undefined,
     fallbacks: none,
+    needs: undefined,
     repeat: undefined,
     panic: false,
     outcome: 'good',

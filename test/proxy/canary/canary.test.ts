@@ -278,3 +278,13 @@ test('what a call refers to goes to the side that made it, and what nobody has s
   for (let n = 0; n < 10; n++) assert.equal(sideOf(await respond({ previous_response_id: `resp_unknown_${n}` })), 'stable')
   assert.deepEqual(askedOf(providers), [12, 3])
 })
+
+test('a call that the canary finds wrong is refused, not failed', async (t) => {
+  const codes = ['unsupported_parameter', 'context_length_exceeded', 'content_policy_violation', 'something_else']
+  let at = 0
+  const step: Step = (exchange) => answers(400, { error: { code: codes[at++], message: 'no' } })(exchange)
+  const { sidecar } = await onTrial(t, [chat('old'), step], { weight: 0 })
+  for (const _code of codes) assert.equal((await ask(sidecar, {}, { 'x-canary': 'true' })).status, 400)
+  const metrics = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
+  assert.match(metrics, /outrider_canary_calls_total\{route="chat",side="canary",result="refused"\} 4\n/)
+})
