@@ -71,6 +71,8 @@ export interface Facts {
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
+  /** The time that ran out was the client's own: that says nothing of the upstream. */
+  hurried: boolean
   /** Why a call that failed was not tried again. */
   unrepeated: Unrepeated | undefined
   bytesIn: number
@@ -128,6 +130,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     attempts: 0,
     status: 0,
     error: undefined,
+    hurried: false,
     unrepeated: undefined,
     bytesIn: 0,
     bytesOut: 0,

@@ -16,6 +16,8 @@ export interface Plan {
   readonly mostAttempts: number
   /** For this model. */
   readonly tried: Candidate[]
+  /** Hosts to which there was no way: another key of theirs would find none either. */
+  unreachable: readonly string[]
   /** Models that may still be asked in its place. */
   fallbacks: readonly Fallback[]
   /** Once more the same. */

@@ -1,10 +1,11 @@
-import { handOver, type Call, type Handler, type Reply } from '../call.ts'
+import { closeAttempt, handOver, type Call, type Handler, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, kinds, SidecarError, type KindName } from '../errors.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
 import { waitHint } from '../llm/hints.ts'
 import { namesModel } from '../llm/operation.ts'
 import { againAfter, outcomeOfErrorEvent, outcomeOfFailure, outcomeOfReply, outcomes, type Outcome } from '../llm/outcome.ts'
+import { isNoJson, isOnlyError, isSpoiled } from '../llm/spoiled.ts'
 import { isEventStream } from '../llm/sse.ts'
 import { peek } from '../peek.ts'
 import type { Plan } from '../plan.ts'
@@ -61,14 +62,21 @@ async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, wa
     reply = await judged(call, plan, given, { clock, last })
   } catch (thrown) {
     const { kind } = asSidecarError(thrown)
-    plan.outcome = outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
+    // With a head and nothing to it, it has no more been answered than without.
+    if (facts.answered !== 0) closeAttempt(facts, kind)
+    plan.outcome = facts.hurried ? 'client_abort' : outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
     plan.again = outcomes[plan.outcome].again
-    settle(plan, { what: kind, condition: conditionOf(kind) }, { clock, beganMs })
+    if (plan.outcome === 'connect') plan.unreachable = [...plan.unreachable, candidate.upstream]
+    settle(plan, { what: kind, condition: facts.hurried ? undefined : conditionOf(kind) }, { clock, beganMs })
     throw thrown
   }
   candidate.standing.condition.took(facts.headMs - facts.connectedMs)
   if (plan.outcome !== 'good') {
-    settle(plan, { what: `status ${reply.status}`, condition: conditionOfStatus(reply.status) }, { clock, beganMs })
+    const spoilt = reply.status < 400 && plan.again !== 'none'
+    // Whatever its status says: for who reads the log, this attempt failed.
+    if (spoilt) closeAttempt(facts, 'bad_reply')
+    const what = `status ${reply.status}${spoilt ? ', but no answer' : ''}`
+    settle(plan, { what, condition: conditionOfAnswer(plan.outcome) }, { clock, beganMs })
     return reply
   }
   const firstMs = (facts.eventMs > beganMs ? facts.eventMs : facts.headMs) - beganMs
@@ -102,13 +110,18 @@ async function judged(call: Call, plan: Plan, reply: Reply, { clock, last }: Jud
     decided(plan, outcome, outcomes[outcome].again)
     return reply
   }
-  if (isPage(headers['content-type']) || headers['content-length'] === '0') {
+  // Who asked for a stream and gets something else has no answer either, if somebody else could give one.
+  if (isSpoiled(headers) || (!last && call.facts.stream)) {
     spoiled(plan)
     return reply
   }
-  if (last || reply.complete()) return reply
+  if (last) return reply
   const { start, whole, reply: unread } = await looked(call, reply, clock, wholeBytes)
-  if (whole && start.length === 0) spoiled(plan)
+  if (isNoJson(headers, start, whole)) spoiled(plan)
+  else if (whole && isOnlyError(start)) {
+    const outcome = outcomeOfErrorEvent(start)
+    decided(plan, outcome, outcomes[outcome].again)
+  }
   return unread
 }
 
@@ -121,8 +134,6 @@ function decided(plan: Plan, outcome: Outcome, again: Plan['again']): void {
 const spoiled = (plan: Plan): void => {
   decided(plan, 'server', outcomes.server.again)
 }
-
-const isPage = (type: string | string[] | undefined): boolean => typeof type === 'string' && /^text\/html\b/i.test(type)
 
 /** The wait for more of an answer is a wait for the upstream. */
 async function looked(call: Call, reply: Reply, clock: Clock, ...[most, ms]: readonly [number, number?]): ReturnType<typeof peek> {
@@ -138,8 +149,9 @@ async function looked(call: Call, reply: Reply, clock: Clock, ...[most, ms]: rea
 /** What the client or we are to blame for says nothing of the upstream. */
 export const conditionOf = (kind: KindName): 'failed' | undefined => (kinds[kind].fault === 'upstream' ? 'failed' : undefined)
 
-function conditionOfStatus(status: number): 'failed' | 'refused' | 'good' {
-  if (status >= 500 || status < 400) return 'failed'
-  // The key is not accepted, has no money left, or is over its limit: whatever the call was, the next would fare no better.
-  return status === 401 || status === 402 || status === 403 || status === 429 ? 'refused' : 'good'
+/** As `/health` says it: who refuses a key, or calls for now, is there and of no use, whatever the call was. */
+function conditionOfAnswer(outcome: Outcome): 'failed' | 'refused' | 'good' {
+  const { effect } = outcomes[outcome]
+  if (effect === 'none') return 'good'
+  return effect === 'hard' || effect === 'soft' || effect === 'brief' ? 'failed' : 'refused'
 }

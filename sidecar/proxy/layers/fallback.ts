@@ -45,6 +45,7 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
     plan.model = step.model
     plan.route = route
     plan.tried.length = 0
+    plan.unreachable = []
     plan.repeat = undefined
     plan.panic = false
   }

@@ -17,6 +17,7 @@ export interface RouteOptions {
 }
 
 const none: readonly Fallback[] = []
+const nowhere: readonly string[] = []
 /** Bytes of a prompt for each token, roughly, over languages and code. */
 const bytesPerToken = 4
 /** Clients may invent as many models as they like. */
@@ -55,6 +56,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     // A client that repeats by itself is not repeated for as often: both together would multiply.
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
+    unreachable: nowhere,
     fallbacks: none,
     repeat: undefined,
     panic: false,

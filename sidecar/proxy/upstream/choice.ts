@@ -65,5 +65,8 @@ export function inNeed(plan: Plan, now: number): Candidate | undefined {
 export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier) => tier.filter((candidate) => fits(plan, candidate)))
 
 /** A weight of nothing is for those who ask for it. */
-const fits = ({ only, model, tried }: Plan, candidate: Candidate): boolean =>
-  (only === undefined ? candidate.weight > 0 : candidate.upstream === only) && candidate.serves(model) && !tried.includes(candidate)
+const fits = ({ only, model, tried, unreachable }: Plan, candidate: Candidate): boolean =>
+  (only === undefined ? candidate.weight > 0 : candidate.upstream === only) &&
+  candidate.serves(model) &&
+  !tried.includes(candidate) &&
+  !unreachable.includes(candidate.upstream)
