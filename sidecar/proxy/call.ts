@@ -206,6 +206,8 @@ export interface Reply {
   readonly framed: boolean
   /** True once the whole body is in: then nothing can go wrong with it any more. */
   readonly complete: () => boolean
+  /** Bytes of the body that are here and that nobody has taken yet; only of an answer as it comes from its upstream. */
+  readonly waiting?: () => readonly Buffer[]
   /** Of a stream of numbered events: the number of the last one, or -1. */
   readonly lastNumber?: () => number
   /** Of a stream: its first events with a payload, and its last. */

@@ -26,4 +26,11 @@ const bracket = 0x5b
 const isSpace = (byte: number | undefined): boolean => byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d)
 
 /** An answer that consists of an error, though its status says that all is well: some brokers of providers send it. */
-export const isOnlyError = (bytes: Buffer): boolean => /^\s{0,32}\{\s{0,32}"error"\s{0,8}:\s{0,8}\{/.test(bytes.toString('latin1', 0, 96))
+export function isOnlyError(bytes: Buffer): boolean {
+  // Nearly all answers begin otherwise, and are known by their first letter.
+  const first = bytes.indexOf(quote)
+  return bytes[first + 1] === letterE && /^\s*\{\s*"error"\s*:\s*\{/.test(bytes.toString('latin1', 0, 96))
+}
+
+const quote = 0x22
+const letterE = 0x65

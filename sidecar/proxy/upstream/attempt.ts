@@ -106,7 +106,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
       facts.answered = status
       if (facts.sentMs === 0) facts.sentMs = facts.headMs
       const framed = connection.capacity > 1 || isFramed(call, status, headers)
-      give({ status, headers, framed, complete: body.complete, flow: body.flow, drop })
+      give({ status, headers, framed, complete: body.complete, waiting: body.waiting, flow: body.flow, drop })
     },
     onResponseData: (c, bytes) => {
       if (!body.data(bytes)) c.pause()

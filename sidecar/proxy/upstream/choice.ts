@@ -3,7 +3,7 @@ import type { Candidate } from './candidate.ts'
 import { leastBad } from './health/tier.ts'
 import type { Standing } from './standing.ts'
 
-/** Used for one choice at a time, and never across an await: choosing is done for every call. */
+/** Used for one choice at a time, and never across an await: choosing is done for every call, and an array that is emptied loses its memory. */
 const scratch: Candidate[] = []
 const standings: Standing[] = []
 
@@ -23,25 +23,29 @@ export function isChoice(plan: Plan, now: number): boolean {
 }
 
 function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate | undefined {
-  scratch.length = 0
+  let open = 0
   let roomy = 0
   for (const candidate of tier) {
     if (!isOpen(plan, candidate, now)) continue
-    scratch.push(candidate)
+    scratch[open++] = candidate
     if (candidate.standing.inFlight < candidate.connections) roomy++
   }
-  if (scratch.length < 2) return scratch[0]
-  standings.length = 0
-  for (const candidate of scratch) {
+  if (open < 2) return open === 0 ? undefined : scratch[0]
+  let weighed = 0
+  for (let at = 0; at < open; at++) {
+    const candidate = scratch[at]
+    if (candidate === undefined) continue
     const { standing } = candidate
     // Behind one that is full a call would wait.
     if (roomy > 0 && standing.inFlight >= candidate.connections) continue
     standing.weight = candidate.weight
     standing.ease = standing.easeOf(plan.model, now)
-    standings.push(standing)
+    standings[weighed++] = standing
   }
+  if (standings.length > weighed) standings.length = weighed
   const chosen = plan.route.strategy.choose(standings, plan.tokens, now)
-  return scratch.find(({ standing }) => standing === chosen)
+  for (let at = 0; at < open; at++) if (scratch[at]?.standing === chosen) return scratch[at]
+  return undefined
 }
 
 /** A call that has failed once goes on to one alone that is not merely spared: in an outage of all, every further attempt would be in vain. */
