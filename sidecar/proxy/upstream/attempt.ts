@@ -85,8 +85,8 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     onRequestSent: () => {
       facts.sentMs = clock.now()
       handOver(facts, facts.sentMs)
-      // What the kernel took at once, as it takes nearly every request, needs no watch.
-      if (connection.socket.writableLength > 0) stopWatch ??= watch()
+      // Of a connection that was opened just now it is known that somebody is there, and what the kernel took at once needs no watch.
+      if (connection.uses > 1 || connection.socket.writableLength > 0) stopWatch ??= watch()
     },
     onResponseStarted: () => {
       started = true

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
-import { test, type TestContext } from 'node:test'
+import { suite, test, type TestContext } from 'node:test'
 import { program, tempFile, type Program } from '../../fixtures/runOutrider.ts'
 import type { Document } from '../../fixtures/startSidecar.ts'
 import { noNetworks, twoNetworks, type TwoNetworks } from '../../fixtures/twoNetworks.ts'
@@ -56,7 +56,7 @@ interface Setup extends TwoNetworks {
   readonly a: Running
   readonly sidecar: Program
   /** A call whose answer is a stream; resolves with all of it, head included. */
-  readonly call: () => Running & { readonly whole: Promise<string> }
+  readonly call: (body?: string) => Running & { readonly whole: Promise<string> }
 }
 
 /** A sidecar with one upstream at the other end of a cable, and one beside it. */
@@ -79,9 +79,9 @@ async function start(t: TestContext, document: Document): Promise<Setup> {
   const file = tempFile(t, 'outrider.json', JSON.stringify(config))
   const sidecar = program(t, ['proxy', '--config', file], { before: `set -- ${here.join(' ')} "$@"` })
   const [, port] = await sidecar.printed(/listening on 127\.0\.0\.1:(\d+)/)
-  const call: Setup['call'] = () => {
+  const call: Setup['call'] = (body = '{"model":"m","stream":true}') => {
     const url = `http://127.0.0.1:${port}/v1/chat/completions`
-    const json = ['-H', 'content-type: application/json', '-d', '{"model":"m","stream":true}']
+    const json = ['-H', 'content-type: application/json', '-d', body]
     const client = run(t, [...here, 'curl', '-sSiN', '-m', '20', ...json, url])
     const whole = new Promise<string>((done) => {
       client.child.once('close', () => done(client.printed('')))
@@ -94,57 +94,83 @@ async function start(t: TestContext, document: Document): Promise<Setup> {
 const line = async ({ printed }: Program): Promise<{ tried: { upstream: string; outcome: unknown }[]; error?: string }> =>
   JSON.parse((await printed(/^\{.*"msg":"call".*"attempts":2.*$/m))[0]) as never
 
-test('a peer that is gone while its answer is waited for is replaced', { skip: noNetworks() }, async (t) => {
-  const { a, sidecar, call, vanish } = await start(t, { timeouts: { firstEvent: '600ms' } })
-  a.child.stdin.write('nothing\n')
-  const { whole } = call()
-  await a.printed('asked')
-  vanish()
-  assert.match(await whole, /^HTTP\/1\.1 200 [^]*x-outrider-upstream: b[^]*from b[^]*\[DONE\]/i)
-  assert.deepEqual(
-    (await line(sidecar)).tried.map(({ upstream: name, outcome }) => [name, outcome]),
-    [
-      ['a', 'first_event_timeout'],
-      ['b', 200],
-    ],
-  )
-})
-
-test(
-  'a peer that is gone in the middle of its stream ends it with an error, and nobody else is asked',
-  { skip: noNetworks() },
-  async (t) => {
-    const { a, sidecar, call, vanish } = await start(t, { ...unresumed, timeouts: { idle: '600ms' } })
-    a.child.stdin.write('half\n')
-    const { whole, printed } = call()
-    await printed('from a')
+suite('half-open', { concurrency: true, skip: noNetworks() }, () => {
+  test('a peer that is gone while its answer is waited for is replaced', async (t) => {
+    const { a, sidecar, call, vanish } = await start(t, { timeouts: { firstEvent: '600ms' } })
+    a.child.stdin.write('nothing\n')
+    const { whole } = call()
+    await a.printed('asked')
     vanish()
-    assert.match(await whole, /from a[^]*event: error\ndata: .*"kind":"idle_timeout","fault":"upstream"/)
-    const [told] = await sidecar.printed(/^\{.*"msg":"call".*$/m)
-    const { attempts, error } = JSON.parse(told) as { attempts: number; error: string }
-    assert.deepEqual([attempts, error], [1, 'idle_timeout'])
-  },
-)
+    assert.match(await whole, /^HTTP\/1\.1 200 [^]*x-outrider-upstream: b[^]*from b[^]*\[DONE\]/i)
+    assert.deepEqual(
+      (await line(sidecar)).tried.map(({ upstream: name, outcome }) => [name, outcome]),
+      [
+        ['a', 'first_event_timeout'],
+        ['b', 200],
+      ],
+    )
+  })
 
-test('a kept connection whose peer is gone costs the next call a wait, and no error', { skip: noNetworks() }, async (t) => {
-  const { sidecar, call, vanish } = await start(t, { timeouts: { firstEvent: '600ms' } })
-  assert.match(await call().whole, /from a/)
-  vanish()
-  assert.match(await call().whole, /from b[^]*\[DONE\]/)
-  assert.deepEqual(
-    (await line(sidecar)).tried.map(({ upstream: name, outcome }) => [name, outcome]),
-    [
-      ['a', 'first_event_timeout'],
-      ['b', 200],
-    ],
+  test(
+    'a peer that is gone in the middle of its stream ends it with an error, and nobody else is asked',
+    { skip: noNetworks() },
+    async (t) => {
+      const { a, sidecar, call, vanish } = await start(t, { ...unresumed, timeouts: { idle: '600ms' } })
+      a.child.stdin.write('half\n')
+      const { whole, printed } = call()
+      await printed('from a')
+      vanish()
+      assert.match(await whole, /from a[^]*event: error\ndata: .*"kind":"idle_timeout","fault":"upstream"/)
+      const [told] = await sidecar.printed(/^\{.*"msg":"call".*$/m)
+      const { attempts, error } = JSON.parse(told) as { attempts: number; error: string }
+      assert.deepEqual([attempts, error], [1, 'idle_timeout'])
+    },
   )
-})
 
-test('a peer that was gone before anybody called is not reached, and another is', { skip: noNetworks() }, async (t) => {
-  const { sidecar, call, vanish } = await start(t, { timeouts: { connect: '400ms' } })
-  vanish()
-  assert.match(await call().whole, /from b[^]*\[DONE\]/)
-  const [first, second] = (await line(sidecar)).tried
-  assert.ok(['connect_timeout', 'connect_failed'].includes(String(first?.outcome)), JSON.stringify(first))
-  assert.deepEqual([second?.upstream, second?.outcome], ['b', 200])
+  test('a kept connection whose peer is gone costs the next call a wait, and no error', async (t) => {
+    const { sidecar, call, vanish } = await start(t, { timeouts: { firstEvent: '600ms' } })
+    assert.match(await call().whole, /from a/)
+    vanish()
+    assert.match(await call().whole, /from b[^]*\[DONE\]/)
+    assert.deepEqual(
+      (await line(sidecar)).tried.map(({ upstream: name, outcome }) => [name, outcome]),
+      [
+        ['a', 'first_event_timeout'],
+        ['b', 200],
+      ],
+    )
+  })
+
+  test('a peer that was gone before anybody called is not reached, and another is', async (t) => {
+    const { sidecar, call, vanish } = await start(t, { timeouts: { connect: '400ms' } })
+    vanish()
+    assert.match(await call().whole, /from b[^]*\[DONE\]/)
+    const [first, second] = (await line(sidecar)).tried
+    assert.ok(['connect_timeout', 'connect_failed'].includes(String(first?.outcome)), JSON.stringify(first))
+    assert.deepEqual([second?.upstream, second?.outcome], ['b', 200])
+  })
+
+  // Its kernel would send the request again and again for a quarter of an hour, and what is no stream may take ten minutes.
+  test('a call that is no stream and goes into the void is noticed, and another upstream is asked', async (t) => {
+    const { sidecar, call, vanish } = await start(t, { timeouts: { write: '700ms' } })
+    assert.match(await call('{"model":"m"}').whole, /from a/)
+    vanish()
+    assert.match(await call('{"model":"m"}').whole, /from b[^]*\[DONE\]/)
+    assert.deepEqual(
+      (await line(sidecar)).tried.map(({ upstream: name, outcome }) => [name, outcome]),
+      [
+        ['a', 'write_timeout'],
+        ['b', 200],
+      ],
+    )
+  })
+
+  test('a call that has arrived may be thought about for as long as the whole of it may take', async (t) => {
+    const { a, sidecar, call } = await start(t, { timeouts: { write: '200ms', total: '1s' } })
+    assert.match(await call('{"model":"m"}').whole, /from a/)
+    a.child.stdin.write('nothing\n')
+    await call('{"model":"m"}').whole
+    const [told] = await sidecar.printed(/^\{.*"msg":"call".*"error".*$/m)
+    assert.match(told, /"error":"total_timeout"/)
+  })
 })
