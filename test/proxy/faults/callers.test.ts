@@ -29,7 +29,7 @@ suite('an answer to what the client did wrong is the answer, and no failure of t
       assert.deepEqual([told.headers.get('x-should-retry'), told.headers.get('x-outrider-not-repeated')], [null, null])
       assert.deepEqual(askedOf(providers), [1, 0])
       assert.deepEqual(await triedOf(sidecar), [['a', status]])
-      assert.equal((await healthOf(sidecar))[0]?.failures_in_a_row, 0)
+      assert.equal((await healthOf(sidecar))[0]?.last_failure, undefined)
     })
   }
 })

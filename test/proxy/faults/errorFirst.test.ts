@@ -36,7 +36,7 @@ test('an error that is the fault of the call is the answer, and no failure of th
   const { sidecar, providers } = await startUpstreams(t, [sse(wrong), []])
   assert.equal((await ask(sidecar, { stream: true })).text, `data: ${JSON.stringify(wrong)}\n\n`)
   assert.deepEqual(askedOf(providers), [1, 0])
-  assert.equal((await healthOf(sidecar))[0]?.failures_in_a_row, 0)
+  assert.equal((await healthOf(sidecar))[0]?.last_failure, undefined)
 })
 
 test('a model that writes about errors has none', async (t) => {

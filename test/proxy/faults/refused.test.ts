@@ -26,6 +26,18 @@ test('behind a host that is not there another host is asked, not another key of 
   assert.deepEqual(askedOf(providers), [0, 1])
 })
 
+test("clients of Anthropic's are told the same in its shape", async (t) => {
+  const { sidecar, providers } = await startUpstreams(t, [[], []])
+  for (const one of providers) await one.close()
+  const told = await ask(sidecar, {}, {}, '/messages')
+  const { type, error } = JSON.parse(told.text) as { type: string; error: { type: string } }
+  assert.deepEqual([told.status, type, error.type], [502, 'error', 'api_error'])
+  assert.deepEqual(
+    upstreamsIn(told).map(({ name }) => name),
+    ['a', 'b'],
+  )
+})
+
 test('with all of them gone, calls cost little more than one attempt each, and say when which one will be tried again', async (t) => {
   const { sidecar, providers } = await startUpstreams(t, [[], [], []])
   for (const one of providers) await one.close()

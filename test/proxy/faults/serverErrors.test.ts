@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { alone, bothFail, fails, good, isGood, metric, takenOver } from '../../fixtures/failing.ts'
-import { answers, chat } from '../../fixtures/provider.ts'
+import { alone, bothFail, fails, good, isGood, metric, takenOver, triedOf } from '../../fixtures/failing.ts'
+import { answers, chat, hangUp } from '../../fixtures/provider.ts'
 import { ask, askedOf, served, startUpstreams } from '../../fixtures/startUpstreams.ts'
 
 const error = (message: string): object => ({ error: { message, type: 'x', param: null, code: null } })
@@ -32,6 +32,19 @@ test('what the upstream itself says of repeating is passed on', async (t) => {
     retry: { attempts: 2 },
   })
   assert.equal((await ask(sidecar)).headers.get('x-should-retry'), 'true')
+})
+
+test('the third of three answers when two have failed in different ways', async (t) => {
+  const { sidecar, providers } = await startUpstreams(t, [answers(500), hangUp(), good])
+  const told = await ask(sidecar)
+  isGood(told)
+  assert.deepEqual(served(told), ['c', '3'])
+  assert.deepEqual(askedOf(providers), [1, 1, 1])
+  assert.deepEqual(await triedOf(sidecar), [
+    ['a', 500],
+    ['b', 'no_reply'],
+    ['c', 200],
+  ])
 })
 
 test('with one upstream a failure is repeated there, at most so often as retry.attempts says', async (t) => {
