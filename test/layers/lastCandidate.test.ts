@@ -23,7 +23,7 @@ function silentUpstreams(names: readonly string[]) {
   const candidates = names.map((upstream, at): Candidate => {
     const options = { upstream, numbers: {}, random: () => 0.5, changed: () => {} }
     const standing = openStanding(openHost(options), '', () => undefined, options)
-    return { upstream, credential: '', tier: at + 1, weight: 1, connections: 100, serves: () => true, standing }
+    return { upstream, credential: '', account: upstream, tier: at + 1, weight: 1, connections: 100, serves: () => true, standing }
   })
   const silence =
     (name: string): Handler =>
@@ -47,6 +47,8 @@ function silentUpstreams(names: readonly string[]) {
     alone: candidates.length === 1,
     mostEjected: 0.5,
     strategy: roundRobin(),
+    affinity: [],
+    affinityLoad: 1.25,
     budget: budget(),
     fallbacks: [],
   }
