@@ -7,7 +7,7 @@ import { namesModel } from '../llm/operation.ts'
 import { againAfter, outcomeOfErrorEvent, outcomeOfFailure, outcomeOfReply, outcomes, type Outcome } from '../llm/outcome.ts'
 import { isNoJson, isOnlyError, isSpoiled } from '../llm/spoiled.ts'
 import { isEventStream } from '../llm/sse.ts'
-import { peek } from '../peek.ts'
+import { peek, type Peeked } from '../peek.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from '../upstream/candidate.ts'
 import { choice, inNeed, isChoice } from '../upstream/choice.ts'
@@ -117,15 +117,11 @@ function judged({ call, plan, clock, last }: Attempted, reply: Reply): Reply | P
     decided(plan, outcome, outcomes[outcome].again)
     return reply
   }
-  // Who asked for a stream and gets something else has no answer either, if somebody else could give one.
-  if (isSpoiled(headers) || (!last && call.facts.stream)) {
-    spoiled(plan)
-    return reply
-  }
-  if (last) return reply
+  if (isSpoiled(headers)) spoiled(plan)
+  if (last || plan.outcome !== 'good') return reply
   const here = reply.complete() ? reply.waiting?.() : undefined
   if (here === undefined) return judgedAsWhole(call, plan, reply, clock)
-  judgedByBytes(plan, headers, here.length === 1 && here[0] !== undefined ? here[0] : Buffer.concat(here))
+  judgedByBytes(call, plan, headers, { start: here.length === 1 && here[0] !== undefined ? here[0] : Buffer.concat(here), whole: true })
   return reply
 }
 
@@ -139,16 +135,17 @@ async function judgedByError(call: Call, plan: Plan, reply: Reply, clock: Clock)
 }
 
 async function judgedAsWhole(call: Call, plan: Plan, reply: Reply, clock: Clock): Promise<Reply> {
-  const { start, whole, reply: unread } = await looked(call, reply, clock, wholeBytes)
-  judgedByBytes(plan, reply.headers, start, whole)
-  return unread
+  const seen = call.facts.stream ? await looked(call, reply, clock, errorBytes, errorMs) : await looked(call, reply, clock, wholeBytes)
+  judgedByBytes(call, plan, reply.headers, seen)
+  return seen.reply
 }
 
-function judgedByBytes(plan: Plan, headers: Reply['headers'], bytes: Buffer, whole = true): void {
-  if (isNoJson(headers, bytes, whole)) return spoiled(plan)
-  if (!whole || !isOnlyError(bytes)) return
-  const outcome = outcomeOfErrorEvent(bytes)
-  decided(plan, outcome, outcomes[outcome].again)
+function judgedByBytes({ facts }: Call, plan: Plan, headers: Reply['headers'], { start, whole }: Pick<Peeked, 'start' | 'whole'>): void {
+  if (whole && isOnlyError(start)) {
+    const outcome = outcomeOfErrorEvent(start)
+    decided(plan, outcome, outcomes[outcome].again)
+    // Who asked for a stream and gets something else has no answer either, as somebody else could give one.
+  } else if (facts.stream || isNoJson(headers, start, whole)) spoiled(plan)
 }
 
 function decided(plan: Plan, outcome: Outcome, again: Plan['again']): void {

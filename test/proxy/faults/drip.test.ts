@@ -25,7 +25,7 @@ suite('drip by drip', { concurrency: true }, () => {
     ['bytes of an event that is never whole', 'data: {"text":"', 'x'],
   ] as const) {
     test(`${what} are no first event: another upstream takes over`, async (t) => {
-      const { sidecar, providers } = await startUpstreams(t, [drips(first, piece), good], { timeouts: { firstEvent: '200ms' } })
+      const { sidecar, providers } = await startUpstreams(t, [drips(first, piece), good], { timeouts: { firstEvent: '400ms' } })
       isGood(await ask(sidecar, { stream: true }), true)
       assert.deepEqual(askedOf(providers), [1, 1])
       assert.deepEqual(await triedOf(sidecar), [
@@ -35,7 +35,7 @@ suite('drip by drip', { concurrency: true }, () => {
     })
     test(`${what} keep no stream alive: it ends with an error inside of it`, async (t) => {
       const begun = 'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
-      const document = { ...unresumed, timeouts: { idle: '200ms' } }
+      const document = { ...unresumed, timeouts: { idle: '400ms' } }
       const { sidecar, providers } = await startUpstreams(t, [drips(begun + first, piece), []], document)
       const { text } = await ask(sidecar, { stream: true })
       assert.ok(text.startsWith(begun), text)

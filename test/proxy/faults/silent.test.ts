@@ -4,7 +4,7 @@ import { fails, good, triedOf } from '../../fixtures/failing.ts'
 import { blackhole, deaf, stall, stallAfterHead } from '../../fixtures/provider.ts'
 import { ask, askedOf, startUpstreams } from '../../fixtures/startUpstreams.ts'
 
-const soon = { timeouts: { firstEvent: '150ms' } }
+const soon = { timeouts: { firstEvent: '300ms' } }
 
 fails('a port that takes connections and says nothing', {
   at: (t) => blackhole(t),
@@ -32,7 +32,7 @@ fails('a head with nothing behind it', {
 })
 fails('the head of an answer that is no stream with nothing behind it', {
   step: stallAfterHead({ 'content-type': 'application/json', 'content-length': '100' }),
-  document: { timeouts: { idle: '150ms' } },
+  document: { timeouts: { idle: '300ms' } },
   outcome: 'idle_timeout',
   attempts: 1,
   kind: 'idle_timeout',
@@ -48,7 +48,7 @@ test('what is no stream may think for as long as the whole call may take, and th
 })
 
 test('a large body that the upstream does not take is given to another, byte for byte', async (t) => {
-  const { sidecar, providers } = await startUpstreams(t, [deaf(), good], { timeouts: { write: '200ms' }, limits: { replayBody: '64MiB' } })
+  const { sidecar, providers } = await startUpstreams(t, [deaf(), good], { timeouts: { write: '1s' }, limits: { replayBody: '64MiB' } })
   const pad = 'ü'.repeat(8_000_000)
   const told = await ask(sidecar, { pad })
   assert.equal(told.status, 200)

@@ -17,7 +17,7 @@ const quietThenSilent: Step = async ({ body, res }) => {
 fails('a stream that stalls behind comments and pings', {
   step: quietThenSilent,
   stream: true,
-  document: { timeouts: { firstEvent: '150ms' } },
+  document: { timeouts: { firstEvent: '300ms' } },
   outcome: 'first_event_timeout',
   attempts: 1,
   kind: 'first_event_timeout',
@@ -34,7 +34,7 @@ suite('a stream that stalls', { concurrency: true }, () => {
         res.writeHead(200, { 'content-type': 'text/event-stream' })
         res.write(sent)
       }
-      const { sidecar, providers } = await startUpstreams(t, [step, []], { ...unresumed, timeouts: { idle: '150ms' } })
+      const { sidecar, providers } = await startUpstreams(t, [step, []], { ...unresumed, timeouts: { idle: '300ms' } })
       const { text } = await ask(sidecar, { stream: true })
       assert.ok(text.startsWith(`${whole}event: error\ndata: `), text)
       assert.match(text, /"outrider":\{"kind":"idle_timeout","fault":"upstream"/)
@@ -47,7 +47,7 @@ suite('a stream that stalls', { concurrency: true }, () => {
   }
 
   test('once its client has had a heartbeat ends inside of it: that was the point of no return', async (t) => {
-    const document = { ...unresumed, streams: { heartbeat: '60ms' }, timeouts: { firstEvent: '300ms' } }
+    const document = { ...unresumed, streams: { heartbeat: '60ms' }, timeouts: { firstEvent: '900ms' } }
     const { sidecar, providers } = await startUpstreams(t, [stallAfterHead(), []], document)
     const told = await ask(sidecar, { stream: true })
     assert.equal(told.status, 200)
@@ -76,7 +76,7 @@ suite('a stream that stalls', { concurrency: true }, () => {
   })
 
   test('before a heartbeat is due is begun anew elsewhere', async (t) => {
-    const document = { streams: { heartbeat: '5s' }, timeouts: { firstEvent: '150ms' } }
+    const document = { streams: { heartbeat: '5s' }, timeouts: { firstEvent: '300ms' } }
     const { sidecar } = await startUpstreams(t, [stallAfterHead(), good], document)
     isGood(await ask(sidecar, { stream: true }), true)
   })
@@ -110,7 +110,7 @@ test('an answer that is no stream and stalls in its middle is asked for elsewher
     res.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
     res.write('{"choices":[')
   }
-  const { sidecar, providers } = await startUpstreams(t, [half, good], { timeouts: { idle: '150ms' } })
+  const { sidecar, providers } = await startUpstreams(t, [half, good], { timeouts: { idle: '300ms' } })
   isGood(await ask(sidecar))
   assert.deepEqual(askedOf(providers), [1, 1])
   assert.deepEqual(await triedOf(sidecar), [

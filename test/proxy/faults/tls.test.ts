@@ -38,7 +38,7 @@ async function half(t: TestContext, bytes: number, then: 'close' | 'drip'): Prom
 }
 
 const failed = { outcome: 'tls_failed', attempts: 3, kind: 'tls_failed' } as const
-const late = { outcome: 'connect_timeout', attempts: 3, kind: 'connect_timeout', document: { timeouts: { connect: '150ms' } } } as const
+const late = { outcome: 'connect_timeout', attempts: 3, kind: 'connect_timeout', document: { timeouts: { connect: '300ms' } } } as const
 
 fails('a certificate that is out of date', { at: shows(expired, { tls: { ca: expired.certPath } }), ...failed })
 fails('a certificate for another name', { at: shows(server, { tls: { ca: ca.certPath, serverName: 'wrong.example' } }), ...failed })
