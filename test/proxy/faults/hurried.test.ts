@@ -5,8 +5,8 @@ import { stall, stallAfter, stallAfterHead, type Step } from '../../fixtures/pro
 import { ask, askedOf, served, startUpstreams } from '../../fixtures/startUpstreams.ts'
 import { unresumed } from '../../fixtures/unresumed.ts'
 
-const total = { 'x-stainless-timeout': '0.05' }
-const read = { 'x-stainless-read-timeout': '0.05' }
+const total = { 'x-stainless-timeout': '0.8' }
+const read = { 'x-stainless-read-timeout': '0.8' }
 
 // A client that is in a hurry says nothing of the upstream. Five such clients used to take a healthy one out.
 suite("a time that was the client's own", { concurrency: true }, () => {
