@@ -23,7 +23,7 @@ import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
-import { openWays, healthNumbers, pinsOf, routesOf, type Opened, type StrategyName } from './upstreams.ts'
+import { listSources, openWays, healthNumbers, pinsOf, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
 export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -134,10 +134,11 @@ function targetKey(config: Config, upstream: Upstream): string {
 }
 
 function waysOf(
-  { retry, routing, timeouts, upstreams }: Config,
+  config: Config,
   { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
   { clock, refused }: Lasting,
 ): Ways {
+  const { retry, routing, timeouts, upstreams } = config
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
   return {
@@ -165,6 +166,7 @@ function waysOf(
     },
     home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
     choose: { clock, ways },
+    lists: { sources: listSources(config, routes), aliases },
   }
 }
 

@@ -49,6 +49,7 @@ function plan(tiers: readonly (readonly Candidate[])[], over: Partial<Plan>): Pl
     tried: [],
     unreachable: [],
     fallbacks: [],
+    needs: undefined,
     repeat: undefined,
     panic: false,
     outcome: 'good',

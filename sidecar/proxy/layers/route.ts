@@ -61,6 +61,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     tried: [],
     unreachable: nowhere,
     fallbacks: none,
+    needs: undefined,
     repeat: undefined,
     panic: false,
     outcome: 'good',
