@@ -22,7 +22,7 @@ const timeouts = mapping({
   }),
   write: setting(duration(), {
     default: '10s',
-    help: 'Longest pause while the call is sent and the upstream takes nothing.',
+    help: 'Longest pause while the call is sent and the upstream takes nothing, or, on Linux and a kept connection, acknowledges nothing.',
     reason: 'A live upstream reads at once; this is a path that drops packets.',
   }),
   firstEvent: setting(durationOr('adaptive', 'adaptive'), {

@@ -50,6 +50,7 @@ function plan(tiers: readonly (readonly Candidate[])[], over: Partial<Plan>): Pl
     tokens: 100,
     mostAttempts: 3,
     tried: [],
+    unreachable: [],
     fallbacks: [],
     needs: undefined,
     repeat: undefined,

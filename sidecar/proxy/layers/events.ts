@@ -6,6 +6,7 @@ import { streamOperation } from '../llm/operation.ts'
 import { isEventStream } from '../llm/sse.ts'
 import { cancel, finish, lifeWithin, onOver } from '../life.ts'
 import type { Patience } from '../upstream/patience.ts'
+import { hurriedWords } from './deadline.ts'
 
 export interface EventsOptions {
   readonly clock: Clock
@@ -47,11 +48,17 @@ async function asked(call: Call, next: Handler, options: EventsOptions): Promise
 function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarError) => void): () => void {
   const { clock } = options
   const { facts, wishes } = call
-  const patience = Math.min(options.patience.current(call.last), wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
+  const ours = options.patience.current(call.last)
+  const patience = Math.min(ours, wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
   const ring = (): void => {
     const left = facts.sentMs === 0 ? patience : facts.sentMs + patience - clock.now()
     if (left > 0) alarm = clock.set(left, ring)
-    else give(new SidecarError('first_event_timeout', `no event of the stream within ${patience / 1_000} s`))
+    else {
+      facts.hurried = patience < ours
+      give(
+        new SidecarError('first_event_timeout', `no event of the stream within ${patience / 1_000} s${facts.hurried ? hurriedWords : ''}`),
+      )
+    }
   }
   let alarm = clock.set(patience, ring)
   return () => {
@@ -111,7 +118,7 @@ function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptio
     complete: () => false,
     lastNumber: flow.lastNumber,
     told: flow.told,
-    flow: (sink) => watched(flow, sink, options, Math.min(options.idleMs, call.wishes.readTimeoutMs || Infinity)),
+    flow: (sink) => watched(flow, sink, options, call),
     drop: () => {
       flow.into(nowhere)
       flow.close(new SidecarError('client_gone', 'nobody reads the stream'))
@@ -120,7 +127,8 @@ function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptio
 }
 
 /** Lets the stream flow under one alarm that serves three waits: it is set for the next of them, and moved by no event. */
-function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOptions, patience: number): Tap {
+function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: EventsOptions, { facts, wishes }: Call): Tap {
+  const patience = Math.min(idleMs, wishes.readTimeoutMs || Infinity)
   let paused = false
   let over = false
   let alarm: Alarm | undefined
@@ -152,7 +160,10 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOpti
     }
     // A client that does not read makes the upstream wait, and that silence is not the upstream's.
     if (!paused) {
-      if (now - eventMs >= patience) return flow.close(new SidecarError('idle_timeout', `no event of the stream for ${patience / 1_000} s`))
+      if (now - eventMs >= patience) {
+        facts.hurried = patience < idleMs
+        return flow.close(silent(patience, facts.hurried))
+      }
       if (heartbeatMs > 0 && now - heardMs >= heartbeatMs) beat(now)
     }
     if (!over) alarm = clock.set(untilNext(now), look)
@@ -210,6 +221,9 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOpti
     close: flow.close,
   }
 }
+
+const silent = (ms: number, hurried: boolean): SidecarError =>
+  new SidecarError('idle_timeout', `no event of the stream for ${ms / 1_000} s${hurried ? hurriedWords : ''}`)
 
 /** How long a stream whose end has been marked may stay open. */
 const afterEndMs = 1_000

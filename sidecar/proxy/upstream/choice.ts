@@ -74,9 +74,10 @@ export function inNeed(plan: Plan, now: number): Candidate | undefined {
 export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier) => tier.filter((candidate) => fits(plan, candidate)))
 
 /** A weight of nothing is for those who ask for it. */
-const fits = ({ only, home, model, tried, route }: Plan, candidate: Candidate): boolean =>
+const fits = ({ only, home, model, tried, unreachable, route }: Plan, candidate: Candidate): boolean =>
   (home !== undefined ? candidate === home.candidate : only === undefined ? isWeighty(route, candidate) : candidate.upstream === only) &&
   candidate.serves(model) &&
-  !tried.includes(candidate)
+  !tried.includes(candidate) &&
+  !unreachable.includes(candidate.upstream)
 
 export const isWeighty = ({ onTrial }: Route, candidate: Candidate): boolean => candidate.weight > 0 || onTrial?.has(candidate) === true
