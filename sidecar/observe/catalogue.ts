@@ -35,6 +35,11 @@ export const catalogue = {
   outrider_connections: gauge('Connections to the upstream, and calls that wait for one.', 'state'),
   outrider_upstream_state: gauge('1 for the state that an upstream is in, 0 for all others.', 'upstream', 'state'),
   outrider_retries_refused_total: counter('Attempts that would have been allowed by the failure before them, and were not made.', 'reason'),
+  outrider_resumes_total: counter(
+    'Attempts that took up a stream which had broken off, by the way they did it, and whether it went well.',
+    'way',
+    'result',
+  ),
   outrider_sockets: gauge('TCP sockets open, of clients, upstreams and scrapers together.'),
   outrider_log_lines_dropped_total: counter('Log lines lost because nobody took them from standard output.'),
   outrider_event_loop_lag_seconds: gauge('How late the event loop came to what was due, asked at the scrape.'),

@@ -1,6 +1,7 @@
 import type { Call, Facts } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
 import type { Unrepeated } from '../proxy/unrepeated.ts'
+import type { Way } from '../proxy/upstream/takeOver.ts'
 import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
 import { additions, durations } from './catalogue.ts'
@@ -9,7 +10,7 @@ import { perSecond } from './perSecond.ts'
 import { readings, type Readings } from './readings.ts'
 import { remembered } from './remembered.ts'
 import { statusOf } from './statusOf.ts'
-import { contentTypes, counters, exposition, histograms, type Format } from './tallies.ts'
+import { contentTypes, counters, exposition, histograms, type Exposition, type Format } from './tallies.ts'
 
 export interface Metrics {
   /** A call is over; `url` is its upstream's. */
@@ -18,6 +19,8 @@ export interface Metrics {
   readonly refused: (kind: KindName) => void
   /** A call that failed was not tried again. */
   readonly unrepeated: (why: Unrepeated) => void
+  /** An attempt that had taken up a broken stream is over. */
+  readonly resumed: (way: Way, well: boolean) => void
   /** All of them, in the format that the scraper's `Accept` prefers. */
   readonly tell: (accept?: string) => Promise<{ readonly type: string; readonly text: string }>
 }
@@ -130,10 +133,18 @@ export function metrics(sources: Readings): Metrics {
     unrepeated: (why) => {
       refusedRetries(why).n++
     },
+    resumed: resumesOf(all),
     tell: async (accept = '') => {
       const format: Format = /application\/openmetrics-text/i.test(accept) ? 'openmetrics' : 'prometheus'
       return { type: contentTypes[format], text: await all.text(format) }
     },
+  }
+}
+
+function resumesOf(all: Exposition): Metrics['resumed'] {
+  const resumes = counters(all, 'outrider_resumes_total')
+  return (way, well) => {
+    resumes({ way, result: well ? 'resumed' : 'failed' }).n++
   }
 }
 

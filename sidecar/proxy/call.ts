@@ -68,6 +68,8 @@ export interface Facts {
   stream: boolean
   upstream: string
   attempts: number
+  /** How often another attempt has gone on with a stream that broke off. */
+  resumed: number
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
@@ -126,6 +128,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     stream: false,
     upstream: '',
     attempts: 0,
+    resumed: 0,
     status: 0,
     error: undefined,
     unrepeated: undefined,

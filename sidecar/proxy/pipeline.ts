@@ -18,17 +18,24 @@ import { measure } from './layers/measure.ts'
 import { models } from './layers/models.ts'
 import { read, type Held } from './layers/read.ts'
 import { rename, type RenameOptions } from './layers/rename.ts'
+import { resume } from './layers/resume.ts'
 import { retry, type RetryOptions } from './layers/retry.ts'
 import { route, type RouteOptions } from './layers/route.ts'
 import { stale } from './layers/stale.ts'
 import { streamAlias } from './layers/streamAlias.ts'
+import type { ResumeOptions } from './resumable.ts'
 import type { Patience } from './upstream/patience.ts'
 import type { Standing } from './upstream/standing.ts'
 
 export interface Settings {
   readonly timeouts: { readonly total: number; readonly streamTotal: number; readonly idle: number }
   readonly limits: { readonly inFlight: number; readonly jsonBody: number; readonly uploadBody: number; readonly replayBody: number }
-  readonly streams: { readonly heartbeat: number; readonly longestEvent: number }
+  readonly streams: {
+    readonly heartbeat: number
+    readonly longestEvent: number
+    readonly leastRate: number
+    readonly malformed: 'pass' | 'end'
+  }
   readonly log: { readonly bodies: number }
   /** Which answers of ours take the place of the upstream's. */
   readonly local: { readonly health: boolean; readonly stats: boolean; readonly models: boolean; readonly streamAlias: boolean }
@@ -104,6 +111,8 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       fallback(routing),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
       retry(ways.retry),
+      // Below retry, which tries as long as the client has nothing; this goes on when it has something. Above choose, for the next upstream.
+      resume(ways.resume),
     ],
     // One attempt: at the upstream that is best now. Each of them has a way of its own, below.
     choose(ways.choose),
@@ -127,6 +136,8 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
         idleMs: timeouts.idle,
         heartbeatMs: streams.heartbeat,
         longestEventBytes: streams.longestEvent,
+        leastRate: streams.leastRate,
+        malformed: streams.malformed,
       }),
       // The same watch for answers that are no streams. Beside events: each leaves the other's replies alone.
       body({ clock, idleMs: timeouts.idle }),
@@ -149,5 +160,6 @@ export interface WayOptions {
 export interface Ways {
   readonly routing: RouteOptions & FallbackOptions
   readonly retry: RetryOptions
+  readonly resume: ResumeOptions
   readonly choose: ChooseOptions
 }

@@ -100,6 +100,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     budgetFor: budgets(),
     strategyOf: strategies(Math.random),
     refused: metrics.unrepeated,
+    resumed: metrics.resumed,
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)

@@ -21,6 +21,7 @@ import type { Candidate } from './upstream/candidate.ts'
 import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
+import { openPages } from './transcript.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
 import { openWays, healthNumbers, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
@@ -46,6 +47,7 @@ export interface Lasting {
   readonly budgetFor: (config: Config) => Budget
   readonly strategyOf: (name: StrategyName) => Strategy
   readonly refused: (why: Unrepeated) => void
+  readonly resumed: Metrics['resumed']
 }
 
 /** All that one config makes of a call. A call ends on the one it began with. */
@@ -125,15 +127,15 @@ const keyOf = (...parts: readonly unknown[]): string => hash('sha256', JSON.stri
 function targetKey(config: Config, upstream: Upstream): string {
   const { pool, connect, write, firstEvent, upstreamIdle } = config.timeouts
   // What only choosing reads can change without losing what is known of the upstream.
-  const { tier: _tier, weight: _weight, models: _models, modelNames: _names, ...rest } = upstream
+  const { tier: _tier, weight: _weight, models: _models, modelNames: _names, continues: _continues, ...rest } = upstream
   const sources = (upstream.credentials ?? [upstream.credential ?? '']).map((name) => config.credentials[name])
   return keyOf(rest, sources, config.network, config.health, pool, connect, write, firstEvent, upstreamIdle)
 }
 
 function waysOf(
-  { retry, routing, timeouts, upstreams }: Config,
+  { retry, routing, streams, timeouts, upstreams }: Config,
   { routes, ways }: { routes: readonly Route[]; ways: Ways['choose']['ways'] },
-  { clock, refused }: Lasting,
+  { clock, refused, resumed }: Lasting,
 ): Ways {
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
@@ -159,6 +161,14 @@ function waysOf(
       longestBackoffMs: retry.longestBackoff,
       longestWaitMs: retry.longestWait,
       refused,
+    },
+    resume: {
+      clock,
+      totalMs: timeouts.total,
+      streamTotalMs: timeouts.streamTotal,
+      pages: openPages({ streamBytes: streams.resumeKept, totalBytes: streams.resumeMemory }),
+      refused,
+      resumed,
     },
     choose: { clock, ways },
   }

@@ -46,7 +46,7 @@ export function openWays(
   const defaults = new Map((config.models ?? []).map(({ name, defaults: wanted }) => [name, wanted]))
   const ways = new Map<Candidate, Handler>()
   for (const { upstream, target } of opened) {
-    const { name, tier, weight, connections, models, modelNames = {} } = upstream
+    const { name, tier, weight, connections, continues, models, modelNames = {} } = upstream
     const has = modelMatcher(models)
     const handleOf = ({ key }: Account): Handler =>
       way(config, around, { target, key, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
@@ -57,6 +57,7 @@ export function openWays(
         tier,
         weight,
         connections,
+        continues,
         // What names no model, such as a file, may go to any.
         serves: (model: string) => model === '' || has(model),
         standing: account.standing,
@@ -84,6 +85,7 @@ export function routesOf(
       strategy: shared.strategyOf(own.strategy ?? routing.strategy),
       budget: shared.budget,
       fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+      resume: own.resume ?? routing.resume,
     }
   }
   return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]

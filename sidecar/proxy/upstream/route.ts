@@ -21,4 +21,6 @@ export interface Route {
   readonly strategy: Strategy
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]
+  /** What becomes of a stream that breaks off: what is tried first. */
+  readonly resume: 'continue' | 'splice' | 'error'
 }
