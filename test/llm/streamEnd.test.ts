@@ -91,6 +91,7 @@ test('a stream that ends is given what it lacks, and no more', () => {
   assert.equal(said('chat', delta, finish.trimEnd()), finish + done)
   assert.equal(said('chat', delta, finish.slice(0, -6)), undefined, 'an event that is cut ends nothing')
   assert.equal(said('chat', delta + finish, 'data: [DO'), done)
+  assert.equal(said('chat', delta + finish, 'd'), done, 'what is no event yet does not spoil the marker')
   assert.equal(said('chat', delta + finish, 'data: {"choices":[],"us'), done)
   assert.equal(said('responses', delta, 'event: response.completed\ndata: {"type":"response.completed","resp'), undefined)
   assert.equal(said('other', delta, 'data: {"a'), 'data: {"a')

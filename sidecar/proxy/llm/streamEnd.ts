@@ -41,7 +41,9 @@ export function lastBytes({ operation, tail, left, by, single = false }: Ending)
   const verdict = streamEnd(operation, said ? `${tail}${text}\n\n` : tail, by === 'framed')
   if (verdict === 'cut' || (verdict === 'missing_done' && by === 'broken' && !single)) return undefined
   const bytes: Buffer[] = []
-  if (left.length > 0 && (said || operation === 'other')) bytes.push(left)
+  // The beginning of a line would become one with the marker behind it.
+  const spoils = verdict === 'missing_done' && unfinished.length === 0
+  if (left.length > 0 && !spoils && (said || operation === 'other')) bytes.push(left)
   // Readers throw away an event whose blank line never came.
   if (unfinished.length > 0 && said && operation !== 'other') bytes.push(blankLine)
   if (verdict === 'missing_done') bytes.push(doneEvent)
