@@ -10,7 +10,7 @@ import { perSecond } from './perSecond.ts'
 import { readings, type Readings } from './readings.ts'
 import { remembered } from './remembered.ts'
 import { statusOf } from './statusOf.ts'
-import { contentTypes, counters, exposition, histograms, type Exposition, type Format } from './tallies.ts'
+import { contentTypes, counters, exposition, histograms, type Count, type Exposition, type Format } from './tallies.ts'
 
 export interface Metrics {
   /** A call is over; `url` is its upstream's. */
@@ -76,16 +76,6 @@ export function metrics(sources: Readings): Metrics {
     addedToFirstByte.observe(facts.ownMs / 1_000, trace)
     if (facts.error === undefined) addedToCall.observe(addedMs(facts, overMs) / 1_000, trace)
   }
-  const countAttempts = ({ tried, attempts: made, upstream }: Facts): void => {
-    let rest = made
-    for (const { upstream: one, outcome } of tried ?? []) {
-      // What was sent again over a new connection was the same attempt.
-      if (outcome === 'stale_connection') continue
-      attemptsOf(one).n++
-      rest--
-    }
-    attemptsOf(upstream).n += rest
-  }
   const countTokens = (count: (type: string) => { n: number }, { usage }: Facts): void => {
     if (usage === undefined) return
     if (usage.input > 0) count('input').n += usage.input
@@ -114,7 +104,7 @@ export function metrics(sources: Readings): Metrics {
       observeAdded(facts, overMs, trace)
       countTokens(model.tokens, facts)
       if (facts.attempts > 0) {
-        countAttempts(facts)
+        countAttempts(facts, attemptsOf)
         model.selections.n++
       }
       // An error of the model's own passes as it came.
@@ -156,4 +146,15 @@ export const addedMs = ({ ownMs, endedMs, slowClient }: Facts, overMs: number): 
 function statusLabels(): (status: number) => string {
   let different = 0
   return (status) => (++different > mostStatuses ? `${Math.floor(status / 100)}xx` : String(status))
+}
+
+function countAttempts({ tried = [], attempts, upstream }: Facts, countOf: (upstream: string) => Count): void {
+  let rest = attempts
+  for (const one of tried) {
+    // What was sent again over a new connection was the same attempt.
+    if (one.outcome === 'stale_connection') continue
+    countOf(one.upstream).n++
+    rest--
+  }
+  countOf(upstream).n += rest
 }

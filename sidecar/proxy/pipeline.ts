@@ -11,11 +11,13 @@ import { choose, type ChooseOptions } from './layers/choose.ts'
 import { deadline } from './layers/deadline.ts'
 import { events } from './layers/events.ts'
 import { fallback, type FallbackOptions } from './layers/fallback.ts'
+import { home, type HomeOptions } from './layers/home.ts'
 import { identify, type Client } from './layers/identify.ts'
 import { health, stats, type Document } from './layers/local.ts'
 import { locate } from './layers/locate.ts'
 import { measure } from './layers/measure.ts'
 import { models } from './layers/models.ts'
+import { pin, type Learn } from './layers/pin.ts'
 import { read, type Held } from './layers/read.ts'
 import { rename, type RenameOptions } from './layers/rename.ts'
 import { resume } from './layers/resume.ts'
@@ -107,6 +109,8 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       where(local.streamAlias, streamAlias()),
       // Below all that reads or edits the call for good: from here on it is about where it goes.
       route(routing),
+      // Below route, which says where it may go; above all that makes attempts: they go to one home.
+      ways.home === undefined ? (next) => next : home(ways.home),
       // Above retry: another model is asked only when the attempts with this one have come to nothing.
       fallback(routing),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
@@ -127,6 +131,8 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
   const { scheme, patience, dispatch } = to.target
   return stack(
     [
+      // Above all that cuts and edits: it reads whole events, as the client will.
+      pin(to.learn),
       // Above all that sends: each upstream has its own names for models.
       rename(to.rename),
       // Above what may repeat an attempt: the wait for the first event is one wait, however often it was begun.
@@ -153,12 +159,16 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
 export interface WayOptions {
   readonly target: Pick<Target, 'scheme' | 'patience' | 'dispatch'>
   readonly key: Key | undefined
+  /** Undefined where there is no other account. */
+  readonly learn: Learn | undefined
   readonly rename: RenameOptions
 }
 
 /** How calls find their upstreams. */
 export interface Ways {
   readonly routing: RouteOptions & FallbackOptions
+  /** Undefined where there is only one. */
+  readonly home: HomeOptions | undefined
   readonly retry: RetryOptions
   readonly resume: ResumeOptions
   readonly choose: ChooseOptions

@@ -3,6 +3,15 @@ import type { Candidate } from './upstream/candidate.ts'
 import type { Fallback, Route } from './upstream/route.ts'
 import type { Visit } from './upstream/standing.ts'
 
+/** The one account that has what a call refers to. */
+export interface Home {
+  readonly candidate: Candidate
+  /** By which it is known; empty where the reference has no id. */
+  readonly id: string
+  /** It was seen being made there. Else nobody here has, and all calls that name it go to the same account. */
+  readonly known: boolean
+}
+
 /** What has been decided about a call, and how its attempts have gone so far. Made once for each call that goes to an upstream. */
 export interface Plan {
   route: Route
@@ -10,6 +19,10 @@ export interface Plan {
   model: string
   /** Only this upstream will do: the call asked for it. */
   readonly only: string | undefined
+  /** Nobody else has what the call refers to. */
+  home: Home | undefined
+  /** Calls with the same number find a warm cache at the same upstream; 0 where that is all the same. */
+  affinity: number
   /** About how many tokens the call sends. */
   readonly tokens: number
   /** Over all upstreams and models. */

@@ -81,6 +81,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     connections: () => connectionsOf(targets),
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
+    pins: () => lasting.pinBook.size,
     config: () => reloading.state(),
     upstreamStates: () => statesOf(live.current.targets, clock.now()),
   })
@@ -100,7 +101,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     budgetFor: budgets(),
     strategyOf: strategies(Math.random),
     refused: metrics.unrepeated,
-    resumed: metrics.resumed,
+    pinBook: new Map(),
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)
@@ -123,6 +124,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     alarms: clock.pending,
     heldBytes: () => held.bytes,
     webSockets: sockets.open,
+    pins: () => lasting.pinBook.size,
     configState: reloading.state,
   })
   opened.push(() => control?.close())

@@ -18,12 +18,13 @@ import type { Way } from './serve/border.ts'
 import type { TunnelOptions } from './serve/tunnel.ts'
 import type { Budget } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
+import type { PinBook, Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
 import { openPages } from './transcript.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
-import { openWays, healthNumbers, routesOf, type Opened, type StrategyName } from './upstreams.ts'
+import { openWays, healthNumbers, pinsOf, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
 export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -38,7 +39,7 @@ export interface Lasting {
   readonly clock: Clock
   readonly admission: Admission
   readonly held: Held
-  readonly metrics: Pick<Metrics, 'observe'>
+  readonly metrics: Pick<Metrics, 'observe' | 'resumed'>
   readonly newId: () => string
   readonly credentials: Kept<Credential>
   readonly clients: Kept<Clients>
@@ -47,7 +48,7 @@ export interface Lasting {
   readonly budgetFor: (config: Config) => Budget
   readonly strategyOf: (name: StrategyName) => Strategy
   readonly refused: (why: Unrepeated) => void
-  readonly resumed: Metrics['resumed']
+  readonly pinBook: PinBook
 }
 
 /** All that one config makes of a call. A call ends on the one it began with. */
@@ -97,7 +98,8 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const told = reporting(config, lasting, targets)
     const status = openStatus({ now: clock.now, beganMs: lasting.beganMs, calls: () => admission, upstreams: targets.map(statusSource) })
     const surroundings = { clock, admission, held, clients, status, ...told }
-    const ways = openWays(opened, config, { clock })
+    const pins = pinsOf(config, lasting.pinBook)
+    const ways = openWays(opened, config, { clock, pins })
     const candidates = [...ways.keys()]
     const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf: lasting.strategyOf })
     const tunnels = new Map(
@@ -106,7 +108,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     return {
       config,
       targets,
-      handle: pipeline(config, surroundings, waysOf(config, { routes, ways }, lasting)),
+      handle: pipeline(config, surroundings, waysOf(config, { routes, ways, pins }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
       sockets: (url) => tunnels.get(candidateFor(url, routes, clock.now())) as TunnelOptions,
@@ -134,8 +136,8 @@ function targetKey(config: Config, upstream: Upstream): string {
 
 function waysOf(
   { retry, routing, streams, timeouts, upstreams }: Config,
-  { routes, ways }: { routes: readonly Route[]; ways: Ways['choose']['ways'] },
-  { clock, refused, resumed }: Lasting,
+  { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
+  { clock, metrics, refused }: Lasting,
 ): Ways {
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
@@ -168,8 +170,9 @@ function waysOf(
       streamTotalMs: timeouts.streamTotal,
       pages: openPages({ streamBytes: streams.resumeKept, totalBytes: streams.resumeMemory }),
       refused,
-      resumed,
+      resumed: metrics.resumed,
     },
+    home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
     choose: { clock, ways },
   }
 }

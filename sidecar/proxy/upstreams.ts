@@ -1,10 +1,12 @@
 import type { Config, Upstream } from '../config/config.ts'
 import { modelMatcher } from '../config/modelPattern.ts'
 import type { Handler } from './call.ts'
+import type { Learn } from './layers/pin.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
 import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
 import type { HealthNumbers } from './upstream/health/numbers.ts'
+import { pins, type PinBook, type Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import { peakEwma } from './upstream/strategies/peakEwma.ts'
 import { leastConnections, leastTokens } from './upstream/strategies/least.ts'
@@ -32,6 +34,12 @@ export function strategies(random: () => number): (name: StrategyName) => Strate
   }
 }
 
+/** What is known of ids over all configs, as this one bounds it; undefined where all is one account. */
+export function pinsOf({ upstreams, routing: { pins: bounds } }: Config, book: PinBook): Pins | undefined {
+  const accounts = upstreams.reduce((sum, { credentials }) => sum + (credentials?.length ?? 1), 0)
+  return accounts < 2 || bounds.off ? undefined : pins(book, { most: bounds.most, keepMs: bounds.keep })
+}
+
 export interface Opened {
   readonly upstream: Upstream
   readonly target: OpenTarget
@@ -41,19 +49,20 @@ export interface Opened {
 export function openWays(
   opened: readonly Opened[],
   config: Config & Settings,
-  around: Pick<Surroundings, 'clock'>,
+  { clock, pins }: Pick<Surroundings, 'clock'> & { readonly pins: Pins | undefined },
 ): Map<Candidate, Handler> {
   const defaults = new Map((config.models ?? []).map(({ name, defaults: wanted }) => [name, wanted]))
   const ways = new Map<Candidate, Handler>()
   for (const { upstream, target } of opened) {
     const { name, tier, weight, connections, continues, models, modelNames = {} } = upstream
     const has = modelMatcher(models)
-    const handleOf = ({ key }: Account): Handler =>
-      way(config, around, { target, key, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
+    const handleOf = ({ key }: Account, learn: Learn | undefined): Handler =>
+      way(config, { clock }, { target, key, learn, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
     for (const account of target.accounts) {
       const candidate: Candidate = {
         upstream: name,
         credential: account.credential,
+        account: `${name}/${account.credential} ${target.url.origin}`,
         tier,
         weight,
         connections,
@@ -62,7 +71,8 @@ export function openWays(
         serves: (model: string) => model === '' || has(model),
         standing: account.standing,
       }
-      ways.set(candidate, handleOf(account))
+      const learn: Learn | undefined = pins && ((id) => pins.learn(id, candidate.account, clock.now()))
+      ways.set(candidate, handleOf(account, learn))
     }
   }
   return ways
@@ -83,6 +93,8 @@ export function routesOf(
       alone: tiers.flat().length === 1,
       mostEjected: health.mostEjected,
       strategy: shared.strategyOf(own.strategy ?? routing.strategy),
+      affinity: (own.affinity ?? routing.affinity).map((key) => (typeof key === 'string' ? key : { header: key.header.toLowerCase() })),
+      affinityLoad: routing.affinityLoad,
       budget: shared.budget,
       fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
       resume: own.resume ?? routing.resume,

@@ -36,7 +36,13 @@ credentials:
       },
     ],
     credentials: { holysheep: { env: 'HOLYSHEEP_API_KEY' } },
-    routing: { strategy: 'peak_ewma', resume: 'continue' },
+    routing: {
+      strategy: 'peak_ewma',
+      resume: 'continue',
+      affinity: ['prompt_cache_key'],
+      affinityLoad: 1.25,
+      pins: { off: false, most: 20_000, keep: 576 * 3_600_000 },
+    },
     retry: {
       attempts: 3,
       backoff: 250,

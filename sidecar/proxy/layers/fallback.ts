@@ -35,7 +35,7 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
     const isOver = call.life.cancelled !== undefined || call.facts.attempts >= plan.mostAttempts
     const step = isOver ? undefined : nextModel(plan)
     const route = step && routeOf(step.model)
-    if (step === undefined || route === undefined) {
+    if (step === undefined || route === undefined || !isAtHome(plan, route, step.model)) {
       if (reply === undefined) throw asSidecarError(failure)
       return reply
     }
@@ -49,6 +49,10 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
     plan.panic = false
   }
 }
+
+/** What a call refers to does not move with it. */
+const isAtHome = ({ home }: Plan, route: Route, model: string): boolean =>
+  home === undefined || (home.candidate.serves(model) && route.tiers.some((tier) => tier.includes(home.candidate)))
 
 /** The model to ask after what has just happened; undefined where the chain names none for that. */
 export function nextModel({ fallbacks, model: failed, outcome }: Plan): Fallback | undefined {

@@ -1,9 +1,10 @@
 import type { Plan } from '../plan.ts'
+import { near } from './affinity.ts'
 import type { Candidate } from './candidate.ts'
 import { leastBad } from './health/tier.ts'
 import type { Standing } from './standing.ts'
 
-/** Used for one choice at a time, and never across an await: choosing is done for every call. */
+/** Used for one choice at a time, and never across an await: choosing is done for every call, and an array that is emptied loses its memory. */
 const scratch: Candidate[] = []
 const standings: Standing[] = []
 
@@ -23,25 +24,30 @@ export function isChoice(plan: Plan, now: number): boolean {
 }
 
 function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate | undefined {
-  scratch.length = 0
+  let open = 0
   let roomy = 0
   for (const candidate of tier) {
     if (!isOpen(plan, candidate, now)) continue
-    scratch.push(candidate)
+    scratch[open++] = candidate
     if (candidate.standing.inFlight < candidate.connections) roomy++
   }
-  if (scratch.length < 2) return scratch[0]
-  standings.length = 0
-  for (const candidate of scratch) {
+  if (open < 2) return open === 0 ? undefined : scratch[0]
+  let weighed = 0
+  for (let at = 0; at < open; at++) {
+    const candidate = scratch[at]
+    if (candidate === undefined) continue
     const { standing } = candidate
     // Behind one that is full a call would wait.
     if (roomy > 0 && standing.inFlight >= candidate.connections) continue
     standing.weight = candidate.weight
     standing.ease = standing.easeOf(plan.model, now)
-    standings.push(standing)
+    standings[weighed++] = standing
   }
-  const chosen = plan.route.strategy.choose(standings, plan.tokens, now)
-  return scratch.find(({ standing }) => standing === chosen)
+  if (standings.length > weighed) standings.length = weighed
+  const { affinity, route } = plan
+  const chosen = affinity === 0 ? route.strategy.choose(standings, plan.tokens, now) : near(affinity, standings, route.affinityLoad)
+  for (let at = 0; at < open; at++) if (scratch[at]?.standing === chosen) return scratch[at]
+  return undefined
 }
 
 /** A call that has failed once goes on to one alone that is not merely spared: in an outage of all, every further attempt would be in vain. */
@@ -53,6 +59,8 @@ function isOpen(plan: Plan, candidate: Candidate, now: number): boolean {
 
 /** Where a call goes when nothing is usable: it may be we who are mistaken. Undefined where no upstream has the model, or every key was refused. */
 export function inNeed(plan: Plan, now: number): Candidate | undefined {
+  // What it has to say is that it lacks the time or the money: the client may wait for it, and nothing else would help.
+  if (plan.home !== undefined) return undefined
   const all = those(plan)
   // Nobody could answer in its place, and its own answer tells more than ours.
   if (all.length === 1) return all[0]
@@ -65,5 +73,7 @@ export function inNeed(plan: Plan, now: number): Candidate | undefined {
 export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier) => tier.filter((candidate) => fits(plan, candidate)))
 
 /** A weight of nothing is for those who ask for it. */
-const fits = ({ only, model, tried }: Plan, candidate: Candidate): boolean =>
-  (only === undefined ? candidate.weight > 0 : candidate.upstream === only) && candidate.serves(model) && !tried.includes(candidate)
+const fits = ({ only, home, model, tried }: Plan, candidate: Candidate): boolean =>
+  (home !== undefined ? candidate === home.candidate : only === undefined ? candidate.weight > 0 : candidate.upstream === only) &&
+  candidate.serves(model) &&
+  !tried.includes(candidate)

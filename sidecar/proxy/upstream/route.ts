@@ -3,6 +3,9 @@ import type { Budget } from './budget.ts'
 import type { Candidate } from './candidate.ts'
 import type { Strategy } from './strategies/strategy.ts'
 
+/** What calls have in common that go to the same upstream: something that the body says, or a header, in small letters. */
+export type AffinityKey = 'prompt_cache_key' | 'user' | 'prompt' | { readonly header: string }
+
 export interface Fallback {
   readonly model: string
   readonly on: readonly Trigger[]
@@ -19,6 +22,10 @@ export interface Route {
   /** The share of a tier that may be ejected at a time, where no lower tier could take over. */
   readonly mostEjected: number
   readonly strategy: Strategy
+  /** The first that a call has counts. */
+  readonly affinity: readonly AffinityKey[]
+  /** So much of its share an upstream may carry before affinity yields. */
+  readonly affinityLoad: number
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]
   /** What becomes of a stream that breaks off: what is tried first. */

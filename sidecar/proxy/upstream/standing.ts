@@ -1,7 +1,7 @@
 import { outcomes, type Outcome } from '../llm/outcome.ts'
 import { condition, type Condition } from './condition.ts'
 import { health, type Health, type HealthState, type Pass } from './health.ts'
-import { healthBook } from './health/book.ts'
+import { book } from './health/book.ts'
 import type { HealthNumbers } from './health/numbers.ts'
 import { worstOf } from './health/tier.ts'
 import type { Candidate as Weighed } from './strategies/strategy.ts'
@@ -91,19 +91,11 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
   const { upstream, numbers, random, changed } = options
   const atHost = host.level
   const account: Level = { health: health(random, numbers), told: 'healthy' }
-  const levels = new WeakMap<Health, Level>()
-  const book = healthBook(() => {
-    const opened = health(random, numbers)
-    levels.set(opened, { health: opened, told: 'healthy' })
-    return opened
-  })
+  const levels = book((): Level => ({ health: health(random, numbers), told: 'healthy' }))
   /** The key that was refused: another one deserves to be tried at once. */
   let refused: { readonly key: string | undefined } | undefined
 
-  const levelOf = (model: string): Level => {
-    const known = book.of(upstream, credential, model)
-    return levels.get(known) ?? { health: known, told: 'healthy' }
-  }
+  const levelOf = levels.of
   const ofAccount = (): Health => {
     if (refused !== undefined && currentKey() !== refused.key) {
       refused = undefined
@@ -132,6 +124,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     ease: 1,
     usable: (model, now) => atHost.health.usable(now) && ofAccount().usable(now) && levelOf(model).health.usable(now),
     sound: (model, now) => atHost.health.sound(now) && ofAccount().sound(now) && levelOf(model).health.sound(now),
+    easeOf: (model, now) => Math.min(atHost.health.ease(now), account.health.ease(now), levelOf(model).health.ease(now)),
     ...merged(three),
     asked: (model) => ({
       state: (now) => standing.state(model, now),
@@ -140,7 +133,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     }),
     overall: (now) => {
       const common = worstOf([atHost.health.state(now), ofAccount().state(now)])
-      return words(common) === 'healthy' ? worstOf(book.about(upstream).map((one) => one.health.state(now))) : common
+      return words(common) === 'healthy' ? worstOf(levels.all().map((one) => one.health.state(now))) : common
     },
     began: (model, tokens, now) => {
       standing.inFlight++
@@ -192,7 +185,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
 }
 
 /** What three healths say together. */
-function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'until' | 'easeOf' | 'state'> {
+function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'until' | 'state'> {
   return {
     until: (model, now) => {
       let last: number | undefined
@@ -202,7 +195,6 @@ function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'un
       }
       return last
     },
-    easeOf: (model, now) => Math.min(...three(model).map((one) => one.ease(now))),
     state: (model, now) => worstOf(three(model).map((one) => one.state(now))),
   }
 }
