@@ -254,3 +254,42 @@ test('a finish reason is the end of an answer, whatever becomes of the connectio
   const { text: said, done, error } = heard((await ask(sidecar, body)).text)
   assert.deepEqual([said, done, error, askedOf(providers)], [text, 1, undefined, [1, 0]])
 })
+
+test('tokens add up over the attempts, for the client and in the log', async (t) => {
+  const { sidecar } = await startUpstreams(
+    t,
+    [breaksAfter(...begins(2)), sseBytes(...chatEvents(words, { id: 'second', usage: [10, 4] }))],
+    { ...patientSettings },
+  )
+  const { usage } = heard((await ask(sidecar, body)).text)
+  // Ten of the nineteen characters were said twice, and the prompt was read twice.
+  assert.deepEqual(usage, { prompt_tokens: 20, completion_tokens: 6, total_tokens: 26 })
+  const line = await sidecar.callLine(0)
+  assert.deepEqual([line['tokens_in'], line['tokens_out'], line['model_served']], [20, 6, 'model-of-first'])
+})
+
+test('of several answers one that has its finish reason is not the end', async (t) => {
+  const { sidecar } = await startUpstreams(
+    t,
+    [
+      cutAfter(
+        ...chatEvents(words, { id: 'x' })
+          .slice(0, -1)
+          .map((event) => event.slice(6).trim()),
+      ),
+      [],
+    ],
+    {
+      ...patientSettings,
+    },
+  )
+  assert.match((await ask(sidecar, { ...body, n: 2 })).text, /event: error/)
+})
+
+test('a stream of another kind that has begun ends with an error', async (t) => {
+  const created = { type: 'response.created', sequence_number: 0, response: { id: 'r' } }
+  const { sidecar, providers } = await startUpstreams(t, [cutAfter(created), []], patientSettings)
+  const { text: got } = await ask(sidecar, body, {}, '/responses')
+  assert.match(got, /event: error\ndata: .*"sequence_number":1.*not resumed/)
+  assert.deepEqual(askedOf(providers), [1, 0])
+})
