@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts'
 import type { SidecarError } from './errors.ts'
 import type { Bounds } from './layers/deadline.ts'
 import { streamOperation } from './llm/operation.ts'
+import type { Outcome } from './llm/outcome.ts'
 import type { Request } from './llm/resume/goOn.ts'
 import type { Passage } from './llm/resume/passage.ts'
 import { toldCosts, type Spent } from './llm/resume/spent.ts'
@@ -22,6 +23,12 @@ export interface ResumeOptions extends Bounds {
   readonly resumed: (way: Way, well: boolean) => void
 }
 
+export interface Held {
+  readonly events: Buffer
+  readonly outcome: Outcome
+  readonly reason: SidecarError
+}
+
 export interface Around {
   readonly call: Call
   readonly plan: Plan
@@ -39,6 +46,8 @@ export interface Stream extends Around {
   tap: Tap | undefined
   step: Step | undefined
   passage: Passage | undefined
+  /** With this event the upstream says itself that it has failed; kept back until it is known that nobody takes over. */
+  held: Held | undefined
   /** What this attempt says does not go with what the client has. */
   disagrees: boolean
   paused: boolean
@@ -59,6 +68,7 @@ export const newStream = (around: Around, sink: Sink, reply: Reply): Stream => (
   tap: undefined,
   step: undefined,
   passage: undefined,
+  held: undefined,
   disagrees: false,
   paused: false,
   closed: undefined,

@@ -293,3 +293,27 @@ test('a stream of another kind that has begun ends with an error', async (t) => 
   assert.match(got, /event: error\ndata: .*"sequence_number":1.*not resumed/)
   assert.deepEqual(askedOf(providers), [1, 0])
 })
+
+test('an upstream that says in the middle that it is overloaded is taken over from, and heard as it is where nobody can', async (t) => {
+  const failures = [
+    'data: {"error":{"message":"too busy","type":"overloaded_error"}}\n\n',
+    'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n',
+  ]
+  for (const failure of failures) {
+    const first = sseBytes(...begins(2), failure)
+    const second = sseBytes(...chatEvents(words.slice(2), { id: 'second' }))
+    const { sidecar } = await startUpstreams(t, [first, second], patientSettings, [{}, goesOn])
+    const { text: said, error, done } = heard((await ask(sidecar, body)).text)
+    assert.deepEqual([said, error, done], [text, undefined, 1])
+    const helpless = await startUpstreams(t, [first, answers(500)], patientSettings, [{}, goesOn])
+    assert.equal((await ask(helpless.sidecar, body)).text, [...begins(2), failure].join(''))
+    assert.deepEqual(askedOf(helpless.providers), [1, 1])
+  }
+})
+
+test('an upstream that says in the middle that the call is wrong is heard, and nobody else is asked', async (t) => {
+  const refusal = 'data: {"error":{"message":"no","code":"content_policy_violation","type":"invalid_request_error"}}\n\n'
+  const { sidecar, providers } = await startUpstreams(t, [sseBytes(...begins(2), refusal), []], patientSettings, [{}, goesOn])
+  assert.equal((await ask(sidecar, body)).text, [...begins(2), refusal].join(''))
+  assert.deepEqual(askedOf(providers), [1, 0])
+})

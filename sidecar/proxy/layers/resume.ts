@@ -1,6 +1,7 @@
-import { closeAttempt, handOver, isUpload, type Call, type Layer, type Reply } from '../call.ts'
+import { closeAttempt, handOver, isUpload, type Call, type Facts, type Layer, type Reply } from '../call.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
-import { outcomeOfFailure } from '../llm/outcome.ts'
+import { errorEventIn } from '../llm/errorEvent.ts'
+import { outcomeOfErrorEvent, outcomeOfFailure, outcomes } from '../llm/outcome.ts'
 import { canGoOn, resumableRequest } from '../llm/resume/goOn.ts'
 import { pass } from '../llm/resume/pass.ts'
 import { openPassage, type Passage } from '../llm/resume/passage.ts'
@@ -27,7 +28,8 @@ export function resume(options: ResumeOptions): Layer {
   }
 }
 
-const mayBeResumed = ({ route, mostAttempts }: Plan): boolean => route.resume !== 'error' && !route.alone && mostAttempts > 1
+const mayBeResumed = ({ route, home, mostAttempts }: Plan): boolean =>
+  route.resume !== 'error' && !route.alone && home === undefined && mostAttempts > 1
 
 /** Nothing worth having begins that late. */
 const leastLeftMs = 2_000
@@ -69,18 +71,37 @@ function flowAsItIs(stream: Stream): void {
   const { pages } = options
   stream.tap = stream.reply.flow({
     data: (bytes) => {
+      if (stream.held !== undefined || (mayBeFailure(bytes) && isFailure(stream, bytes))) return true
       write(transcript, bytes, pages)
       return sink.data(bytes)
     },
     end: (trailers) => {
+      if (stream.held !== undefined) return broken(stream, stream.held.reason)
       discard(transcript, pages)
       if (stream.step !== undefined) options.resumed(stream.step.way, true)
       sink.end(trailers)
     },
     fail: (reason) => {
-      broken(stream, reason)
+      broken(stream, stream.held?.reason ?? reason)
     },
   })
+}
+
+/** Such an event stands at the beginning of a read, and the look at a few bytes costs no more than that. */
+const mayBeFailure = (bytes: Buffer): boolean =>
+  bytes[0] === 0x65
+    ? bytes[7] === 0x65 && bytes[8] === 0x72
+    : bytes[0] === 0x64 && bytes[7] === 0x22 && bytes[8] === 0x65 && bytes[9] === 0x72
+
+/** The upstream says that it has failed, and not that the call is wrong. */
+function isFailure(stream: Stream, events: Buffer): boolean {
+  const data = errorEventIn(events)
+  const outcome = data === undefined ? 'good' : outcomeOfErrorEvent(data)
+  if (outcomes[outcome].again === 'none') return false
+  const reason = new SidecarError('reply_cut', 'the upstream ended its answer with an error of its own')
+  stream.held = { events, outcome, reason }
+  queueMicrotask(() => stream.tap?.close(reason))
+  return true
 }
 
 /** What another attempt says behind what the client has. */
@@ -126,14 +147,18 @@ function broken(stream: Stream, reason: SidecarError): void {
   })
 }
 
-function leave({ sink, transcript, options }: Stream, reason: SidecarError): void {
+function leave({ sink, transcript, options, held, call }: Stream, reason: SidecarError): void {
   discard(transcript, options.pages)
-  sink.fail(reason)
+  if (held === undefined || call.life.cancelled !== undefined) return sink.fail(reason)
+  // The upstream's own word, as it came.
+  sink.data(held.events)
+  sink.end()
 }
 
 async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
   const { call, plan, options } = stream
   const story = storyOf(stream)
+  const { eventMs, sentMs } = call.facts
   let cause = reason
   endVisit(stream, reason)
   if (story !== undefined) stream.before.push(spentOn(stream, story))
@@ -152,7 +177,7 @@ async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
       if (!(reply instanceof SidecarError)) reply.drop()
       return leave(stream, call.life.cancelled ?? stream.closed ?? reason)
     }
-    if (!(reply instanceof SidecarError)) return goOn(stream, step, reply)
+    if (!(reply instanceof SidecarError)) return goOn(stream, step, reply, { eventMs, sentMs })
     options.resumed(step.way, false)
     failed = reply
     cause = new SidecarError(reason.kind, `${reason.message}, and another attempt failed: ${reply.message}`, { cause: reply })
@@ -160,8 +185,8 @@ async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
 }
 
 /** The client was told of it as far as it came. */
-function endVisit({ plan, call, options, disagrees }: Stream, { kind }: SidecarError): void {
-  plan.outcome = disagrees ? 'sidecar' : 'committed'
+function endVisit({ plan, call, options, disagrees, held }: Stream, { kind }: SidecarError): void {
+  plan.outcome = disagrees ? 'sidecar' : (held?.outcome ?? 'committed')
   const condition = disagrees ? undefined : conditionOf(kind)
   settle(plan, { what: kind, condition }, { clock: options.clock, beganMs: call.facts.headMs })
 }
@@ -216,14 +241,17 @@ async function attempted(stream: Stream, { candidate, body, way }: Step): Promis
   return new SidecarError('bad_reply', `upstream ${candidate.upstream} answered with status ${reply.status}`)
 }
 
-function goOn(stream: Stream, step: Step, reply: Reply): void {
+function goOn(stream: Stream, step: Step, reply: Reply, first: Pick<Facts, 'eventMs' | 'sentMs'>): void {
   const { call, sink, transcript, options, before } = stream
   const { facts } = call
   facts.resumed++
+  // When the model's first word came, and what that took, is for the first attempt to say.
+  if (first.eventMs > 0 && facts.eventMs !== first.eventMs) Object.assign(facts, first)
   handOver(facts, options.clock.now())
   stream.reply = reply
   stream.step = step
   stream.disagrees = false
+  stream.held = undefined
   // A comment: every reader of events passes over it, and a person who looks at the bytes sees where it was.
   if (!sink.data(Buffer.from(`: resumed by ${step.candidate.upstream} (${step.way})\n\n`))) stream.paused = true
   discard(transcript, options.pages)

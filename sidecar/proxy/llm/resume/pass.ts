@@ -11,6 +11,9 @@ export interface Passed {
   readonly agrees: boolean
 }
 
+/** Nobody may be kept in memory without bound; a longer answer is not taken up once more. */
+const longestText = 1024 * 1024
+
 /** Whole events of another attempt, as the client gets them: what it has is left out, and what must not change does not. */
 export function pass(passage: Passage, events: Buffer): Passed {
   const { story } = passage
@@ -23,7 +26,7 @@ export function pass(passage: Passage, events: Buffer): Passed {
     if (passed === false) return { bytes: Buffer.from(out), agrees: false }
     if (passed === undefined) continue
     out += `${name === '' ? '' : `event: ${name}\n`}data: ${passed}\n\n`
-    if (passage.goesOn) passage.goesOn = tell(story, passed)
+    if (passage.goesOn) passage.goesOn = tell(story, passed) && story.text.length <= longestText
   }
   return { bytes: Buffer.from(out), agrees: true }
 }
