@@ -83,8 +83,9 @@ test('what nobody can take over passes as it came: a page, an empty answer, a st
   assert.equal((await ask(sidecar, { stream: true })).text, `data: ${JSON.stringify(event)}\n\n`)
 })
 
-test('a stream that breaks off behind its first event is not begun anew', async (t) => {
-  const { sidecar, providers } = await startUpstreams(t, [cutAfter({ choices: [{ delta: { content: 'half' } }] }), []])
+test('a stream that breaks off behind its first event is not begun anew where it may not be resumed', async (t) => {
+  const cut = cutAfter({ choices: [{ delta: { content: 'half' } }] })
+  const { sidecar, providers } = await startUpstreams(t, [cut, []], { routing: { resume: 'error' } })
   const told = await ask(sidecar, { stream: true })
   assert.match(told.text, /half[\s\S]*reply_cut/)
   assert.doesNotMatch(told.text, /\[DONE\]/)
