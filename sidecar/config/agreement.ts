@@ -29,7 +29,7 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...sameNames(root, 'routes'),
       ...unknownUpstreams(root),
     ],
-    warnings: trials(root),
+    warnings: [...trials(root), ...noAttemptLeft(root)],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]
@@ -39,7 +39,7 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...pathlessCheck(upstream, path),
       ...circle(upstream, root, path),
     )
-    found.warnings.push(...inTheClear(upstream, path), ...unaskedCheck(upstream, path))
+    found.warnings.push(...inTheClear(upstream, path))
   }
   found.warnings.push(...unused(root))
   return found
@@ -153,20 +153,18 @@ function pathlessCheck({ check }: Fields, path: Path): Finding[] {
     : [{ path: [...path, 'check', 'path'], message: 'is used only where by is path' }]
 }
 
-/** Taken, so that one config serves this version and the next. */
-function unaskedCheck({ check }: Fields, path: Path): Finding[] {
-  const { by = 'off' } = fields(check)
-  return by === 'off'
-    ? []
-    : [{ path: [...path, 'check', 'by'], message: 'is not used by this version yet: calls alone tell of an upstream' }]
-}
-
 function inTheClear(upstream: Fields, path: Path): Finding[] {
   const { url, credential, credentials } = upstream
   if (typeof url !== 'string' || (credential ?? credentials) === undefined) return []
   const { protocol, hostname } = URL.parse(url) ?? {}
   if (protocol !== 'http:' || hostname === undefined || isLoopback(hostname.replace(/^\[|\]$/g, ''))) return []
   return [{ path: [...path, 'url'], message: 'is http: the key travels unencrypted' }]
+}
+
+function noAttemptLeft(root: Fields): Finding[] {
+  const lists = [fields(root['routing'])['fallbacks'], ...items(root['routes']).map(({ fallbacks }) => fallbacks)]
+  if (fields(root['retry'])['attempts'] !== 1 || !lists.some((list) => Array.isArray(list) && list.length > 0)) return []
+  return [{ path: ['retry', 'attempts'], message: 'leaves none for a fallback: a call that fails is not asked of another model' }]
 }
 
 function trials(root: Fields): Finding[] {

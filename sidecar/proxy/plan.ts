@@ -1,3 +1,4 @@
+import type { Feature } from './llm/features.ts'
 import type { Again, Outcome } from './llm/outcome.ts'
 import type { Candidate } from './upstream/candidate.ts'
 import type { Fallback, Route } from './upstream/route.ts'
@@ -31,6 +32,8 @@ export interface Plan {
   readonly tried: Candidate[]
   /** Models that may still be asked in its place. */
   fallbacks: readonly Fallback[]
+  /** What the call asks of a model; undefined until that matters. */
+  needs: ReadonlySet<Feature> | undefined
   /** Once more the same. */
   repeat: Candidate | undefined
   /** No upstream was usable, and this attempt is made all the same: no other follows it. */

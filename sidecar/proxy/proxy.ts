@@ -98,6 +98,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     credentials: kept(),
     clients: kept(),
     targets,
+    checkers: kept(),
     budgetFor: budgets(),
     strategyOf: strategies(Math.random),
     refused: metrics.unrepeated,
@@ -136,13 +137,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const close = async (): Promise<void> => {
     undo(opened)
     await sockets.settled()
-    // What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted
-    // and logged.
-    for (let turn = 0; turn < 2; turn++) {
-      await new Promise((done) => {
-        setImmediate(done)
-      })
-    }
+    await closingsTold()
   }
   return {
     port: listening.port,
@@ -165,6 +160,18 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
       connections: connectionsOf(targets).open,
       heldBytes: held.bytes,
     }),
+  }
+}
+
+/**
+ * What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted and
+ * logged.
+ */
+async function closingsTold(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) {
+    await new Promise((done) => {
+      setImmediate(done)
+    })
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Config, Upstream } from '../config/config.ts'
 import { modelMatcher } from '../config/modelPattern.ts'
 import type { Handler } from './call.ts'
+import type { Source } from './layers/mergedModels.ts'
 import type { Learn } from './layers/pin.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
 import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
@@ -80,10 +81,11 @@ export function openWays(
 
 /** The routes of a config, and the one for all that they are not for. */
 export function routesOf(
-  { routes = [], routing, health }: Config,
+  { routes = [], routing, health, models }: Config,
   candidates: readonly Candidate[],
   shared: { readonly budget: Budget; readonly strategyOf: (name: StrategyName) => Strategy },
 ): Route[] {
+  const lacks = new Map(models?.map((model) => [model.name, model.lacks]))
   const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
     const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
     return {
@@ -96,7 +98,7 @@ export function routesOf(
       affinity: (own.affinity ?? routing.affinity).map((key) => (typeof key === 'string' ? key : { header: key.header.toLowerCase() })),
       affinityLoad: routing.affinityLoad,
       budget: shared.budget,
-      fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+      fallbacks: (own.fallbacks ?? routing.fallbacks ?? []).map((one) => ({ ...one, lacks: lacks.get(one.model) ?? [] })),
       resume: own.resume ?? routing.resume,
     }
   }
@@ -106,6 +108,26 @@ export function routesOf(
 function tiersOf(candidates: readonly Candidate[]): Candidate[][] {
   const tiers = [...new Set(candidates.map(({ tier }) => tier))].toSorted((one, other) => one - other)
   return tiers.map((tier) => candidates.filter((candidate) => candidate.tier === tier))
+}
+
+/** The upstreams as sources of models, those of the first tier first. */
+export function listSources({ upstreams, routing }: Config, routes: readonly Route[]): Source[] {
+  const all = routes.at(-1)?.tiers.flat() ?? []
+  const isOpen = ({ weight, upstream }: Candidate): boolean => weight > 0 || (routing.overrides?.upstreams?.includes(upstream) ?? false)
+  return upstreams
+    .toSorted((one, other) => one.tier - other.tier)
+    .map(({ name, modelNames = {} }) => {
+      const own = all.filter(({ upstream }) => upstream === name)
+      // As a call for it would be: by the first route that is for it, and only where that leads here.
+      const leadsHere = (model: string): boolean =>
+        routes
+          .find(({ serves }) => serves(model))
+          ?.tiers.some((tier) => tier.some((one) => one.upstream === name && isOpen(one) && one.serves(model))) ?? false
+      const theirs = Map.groupBy(Object.keys(modelNames), (model) => modelNames[model])
+      const namesOf = (id: string): string[] =>
+        [...(theirs.get(id) ?? []), ...(Object.hasOwn(modelNames, id) ? [] : [id])].filter((model) => leadsHere(model))
+      return { name, isAsked: () => own.some(isOpen), namesOf }
+    })
 }
 
 /** What repeats have cost is known over all configs that allow the same. */

@@ -68,9 +68,10 @@ test('an upstream has one credential or several, each of them declared', async (
   assert.match(missing ?? '', /^upstreams\[0\]\.credentials\[0\]: must be a name declared in credentials/)
 })
 
-test('a check is told to be of no use yet', async () => {
-  const { warnings } = await parseConfig(withUpstream({ check: { by: 'models' } }), 'x')
-  assert.deepEqual(warnings, ['x upstreams[0].check.by: is not used by this version yet: calls alone tell of an upstream'])
+test('a check of any kind is taken without a warning', async () => {
+  for (const check of [{}, { by: 'auto' }, { by: 'off' }, { by: 'models' }, { by: 'connect' }, { by: 'path', path: '/up' }]) {
+    assert.deepEqual((await parseConfig(withUpstream({ check }), 'x')).warnings, [])
+  }
 })
 
 test('a check by path needs its path, and no other uses one', async () => {
@@ -151,4 +152,14 @@ test('cors with credentials names its origins, and an origin has no path', async
     assert.match(line ?? '', /^cors\.origins\[0\]: must be an origin such as https:\/\/app\.example\.com/, origin)
   }
   await parseConfig(withSettings({ cors: { origins: ['https://app.example', 'http://localhost:3000', '*'] } }), 'x')
+})
+
+test('a fallback that no attempt is left for is warned of, in the routing and in a route', async () => {
+  const fallbacks = [{ model: 'spare' }]
+  const warned = 'x retry.attempts: leaves none for a fallback: a call that fails is not asked of another model'
+  const routes = [{ name: 'r', models: ['m'], fallbacks }]
+  for (const settings of [{ routing: { fallbacks } }, { routes }]) {
+    assert.deepEqual((await parseConfig(withSettings({ ...settings, retry: { attempts: 1 } }), 'x')).warnings, [warned])
+    assert.deepEqual((await parseConfig(withSettings(settings), 'x')).warnings, [])
+  }
 })

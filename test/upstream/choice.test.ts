@@ -49,6 +49,7 @@ function plan(tiers: readonly (readonly Candidate[])[], over: Partial<Plan>): Pl
     mostAttempts: 3,
     tried: [],
     fallbacks: [],
+    needs: undefined,
     repeat: undefined,
     panic: false,
     outcome: 'good',

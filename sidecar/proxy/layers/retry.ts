@@ -109,7 +109,7 @@ function nextStep(call: Call, plan: Plan, options: RetryOptions): Again | Unrepe
   const other = !plan.panic && isChoice(plan, now)
   if (!other && plan.route.alone && again === 'other') return 'done'
   // The last one is for the model that may be asked instead.
-  const most = nextModel(plan) === undefined ? plan.mostAttempts : plan.mostAttempts - 1
+  const most = nextModel(plan, call.body) === undefined ? plan.mostAttempts : plan.mostAttempts - 1
   if (call.facts.attempts >= most) return 'attempts'
   if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
   const leftMs = call.facts.beganMs + boundOf(call, options) - now

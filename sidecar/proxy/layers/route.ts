@@ -59,6 +59,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
     fallbacks: none,
+    needs: undefined,
     repeat: undefined,
     panic: false,
     outcome: 'good',

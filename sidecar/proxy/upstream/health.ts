@@ -1,6 +1,5 @@
 import type { Effect } from '../llm/outcome.ts'
 import { accrual } from './health/accrual.ts'
-import { checks } from './health/checks.ts'
 import { limitation } from './health/limitation.ts'
 import { healthDefaults, type HealthNumbers } from './health/numbers.ts'
 import { probation } from './health/probation.ts'
@@ -36,8 +35,8 @@ export interface Health {
   /** Ends an attempt of which nothing was learnt. */
   readonly release: (pass: Pass) => void
   readonly note: (pass: Pass, effect: Effect, now: number, news?: News) => void
-  /** An active check. One that goes well clears no ejection: that the upstream answers says nothing of its models. */
-  readonly checked: (well: boolean) => void
+  /** The host is back: an ejection has waited long enough for its one real call, which still has to go well. */
+  readonly hasten: (now: number) => void
   readonly credentialChanged: () => void
   readonly reset: () => void
 }
@@ -48,7 +47,6 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
   const set = { ...healthDefaults, ...numbers }
   const limit = limitation(set, random)
   const counts = accrual(set)
-  const active = checks(set)
   const term = terms(set, random)
   const place = probation(set.longestProbeMs)
   /** Why it is out, until a call on probation goes well. */
@@ -110,12 +108,10 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
     else if (pass === probe) eject(now)
   }
 
-  const usable = (now: number): boolean =>
-    !active.down() && limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !place.taken(now)))
+  const usable = (now: number): boolean => limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !place.taken(now)))
 
   return {
     state: (now) => {
-      if (active.down()) return 'down'
       const out = held !== undefined && now < heldUntil
       if (out && held !== undefined && held !== 'ejected') return held
       if (limit.until(now) !== 0) return 'limited'
@@ -126,7 +122,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
     sound: (now) => !spared && usable(now),
     until: (now) => {
       const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
-      return until > now && !active.down() ? until : undefined
+      return until > now ? until : undefined
     },
     ease: (now) => {
       limit.until(now)
@@ -142,7 +138,12 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       if (pass === era + 1) place.leave()
     },
     note,
-    checked: active.checked,
+    hasten: (now) => {
+      if (held === 'ejected') heldUntil = Math.min(heldUntil, now + set.hastenedMs * random())
+      // A call that has hung since before speaks of the time before, and may hang for minutes.
+      if (place.taken(now)) era += 2
+      place.leave()
+    },
     credentialChanged: () => {
       term.paid()
       if (held === 'exhausted' || held === 'auth_failed') changed(undefined)
@@ -154,7 +155,6 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       term.reset()
       backAt = -Infinity
       limit.reset()
-      active.reset()
     },
   }
 }

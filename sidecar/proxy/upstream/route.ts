@@ -1,3 +1,4 @@
+import type { Feature } from '../llm/features.ts'
 import type { Trigger } from '../llm/outcome.ts'
 import type { Budget } from './budget.ts'
 import type { Candidate } from './candidate.ts'
@@ -9,6 +10,8 @@ export type AffinityKey = 'prompt_cache_key' | 'user' | 'prompt' | { readonly he
 export interface Fallback {
   readonly model: string
   readonly on: readonly Trigger[]
+  /** It does not take the place of another in calls that ask for any of this. */
+  readonly lacks: readonly Feature[]
 }
 
 /** Where calls for some models may go. */
