@@ -233,7 +233,7 @@ async function attempted(stream: Stream, { candidate, body, way }: Step): Promis
   if (plan.outcome === 'good') {
     plan.outcome = 'server'
     settle(plan, { what: 'no stream', condition: 'failed' }, { clock: options.clock, beganMs: call.facts.headMs })
-  } else if (way === 'continue' && plan.outcome === 'client') {
+  } else if (way === 'continue' && reply.status < 500 && outcomes[plan.outcome].effect === 'none') {
     // It does not want to be asked so, and may yet say all again.
     stream.goesOn = false
     plan.tried.pop()
