@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { canary } from './canarySettings.ts'
 import { affinity, affinitySettings, pins } from './affinitySettings.ts'
 import { count, duration, headerName, name, share } from './kinds.ts'
 import { mapping, named } from './mapping.ts'
@@ -39,6 +40,7 @@ export const route = mapping({
   affinity: optional(affinity, { help: 'What calls have in common that go to the same one, where it differs from routing.affinity.' }),
   fallbacks: optional(fallbacks, { help: 'Models to ask when this one cannot be had, in this order.' }),
   resume: optional(resume, { help: 'What becomes of streams that break off, where it differs from routing.resume.' }),
+  canary: optional(canary, { help: 'Upstreams or a model on trial, for a share of the calls of this route.' }),
 })
 
 const priority = mapping({

@@ -58,6 +58,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     // A client that repeats by itself is not repeated for as often: both together would multiply.
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
+    side: undefined,
     fallbacks: none,
     needs: undefined,
     repeat: undefined,
