@@ -76,6 +76,8 @@ export interface Facts {
   /** Why the call went where it went, where that was not left to the strategy. */
   chosenBy: ChosenBy | undefined
   attempts: number
+  /** How often another attempt has gone on with a stream that broke off. */
+  resumed: number
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
@@ -138,6 +140,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     upstream: '',
     chosenBy: undefined,
     attempts: 0,
+    resumed: 0,
     status: 0,
     error: undefined,
     hurried: false,

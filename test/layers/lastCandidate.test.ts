@@ -23,7 +23,17 @@ function silentUpstreams(names: readonly string[]) {
   const candidates = names.map((upstream, at): Candidate => {
     const options = { upstream, numbers: {}, random: () => 0.5, changed: () => {} }
     const standing = openStanding(openHost(options), '', () => undefined, options)
-    return { upstream, credential: '', account: upstream, tier: at + 1, weight: 1, connections: 100, serves: () => true, standing }
+    return {
+      upstream,
+      credential: '',
+      account: upstream,
+      tier: at + 1,
+      weight: 1,
+      connections: 100,
+      continues: 'off',
+      serves: () => true,
+      standing,
+    }
   })
   const silence =
     (name: string): Handler =>
@@ -38,7 +48,9 @@ function silentUpstreams(names: readonly string[]) {
   const wayTo = (name: string): Handler => {
     const patience = adaptivePatience()
     for (let n = 0; n < 60; n++) patience.observe(50)
-    return events({ clock, patience, idleMs: 60_000, heartbeatMs: 0, longestEventBytes: 1_024 })(silence(name))
+    return events({ clock, patience, idleMs: 60_000, heartbeatMs: 0, longestEventBytes: 1_024, leastRate: 0, malformed: 'pass' })(
+      silence(name),
+    )
   }
   const whole: Route = {
     name: 'default',
@@ -52,6 +64,7 @@ function silentUpstreams(names: readonly string[]) {
     budget: budget(),
     onTrial: undefined,
     split: undefined,
+    resume: 'error',
     fallbacks: [],
   }
   const waits = { backoffMs: 1, throttledBackoffMs: 1, longestBackoffMs: 1, longestWaitMs: 10_000 }

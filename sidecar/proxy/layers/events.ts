@@ -2,8 +2,11 @@ import { isUpload, type Call, type Handler, type Layer, type Reply, type Sink, t
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { wholeEvents, type EventFlow } from '../llm/eventFlow.ts'
-import { streamOperation } from '../llm/operation.ts'
+import { generates, streamOperation } from '../llm/operation.ts'
+import { routeFacts } from '../llm/routeFacts.ts'
+import { onlySound } from '../llm/soundEvents.ts'
 import { isEventStream } from '../llm/sse.ts'
+import { paceOf } from '../pace.ts'
 import { cancel, finish, lifeWithin, onOver } from '../life.ts'
 import type { Patience } from '../upstream/patience.ts'
 import { hurriedWords } from './deadline.ts'
@@ -16,6 +19,10 @@ export interface EventsOptions {
   /** Zero for none. */
   readonly heartbeatMs: number
   readonly longestEventBytes: number
+  /** A stream that is slower over `idleMs`, in bytes a second, is given up; zero for none. */
+  readonly leastRate: number
+  /** Whether events without JSON pass, or end the attempt. */
+  readonly malformed: 'pass' | 'end'
 }
 
 /**
@@ -88,7 +95,10 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
     }
     // A client behind a balancer that cuts silent connections needs a sign of life before the model has said anything.
     const waited = heartbeatMs > 0 ? clock.set(heartbeatMs, commit) : undefined
-    const flow = wholeEvents(reply, streamOperation(call.path), options.longestEventBytes, {
+    const operation = streamOperation(call.path)
+    const sound = options.malformed === 'end' && generates(operation) ? onlySound(reply, options.longestEventBytes) : reply
+    const flow = wholeEvents(sound, operation, options.longestEventBytes, {
+      single: () => call.body !== undefined && !isUpload(call.body) && routeFacts(call.body).n === 1,
       payload: () => {
         stopWaiting()
         const now = clock.now()
@@ -127,7 +137,7 @@ function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptio
 }
 
 /** Lets the stream flow under one alarm that serves three waits: it is set for the next of them, and moved by no event. */
-function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: EventsOptions, { facts, wishes }: Call): Tap {
+function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs, leastRate }: EventsOptions, { facts, wishes }: Call): Tap {
   const patience = Math.min(idleMs, wishes.readTimeoutMs || Infinity)
   let paused = false
   let over = false
@@ -136,6 +146,8 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: Ev
   let heardMs = clock.now()
   let eventMs = flow.begun() ? heardMs : Infinity
   let judgedMs = 0
+  const pace = paceOf(leastRate, patience)
+  pace.restart(eventMs)
   let untouched = true
   let beaten = false
 
@@ -164,6 +176,7 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: Ev
         facts.hurried = patience < idleMs
         return flow.close(silent(patience, facts.hurried))
       }
+      if (now >= pace.dueMs() && pace.isTooSlow(now)) return flow.close(tooSlow(leastRate, patience))
       if (heartbeatMs > 0 && now - heardMs >= heartbeatMs) beat(now)
     }
     if (!over) alarm = clock.set(untilNext(now), look)
@@ -174,6 +187,7 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: Ev
       eventMs + patience,
       judgedMs === eventMs ? Infinity : eventMs + afterEndMs,
       heartbeatMs > 0 ? heardMs + heartbeatMs : Infinity,
+      pace.dueMs(),
     )
     return Math.max(0, Math.min(due - now, patience))
   }
@@ -182,7 +196,11 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: Ev
   flow.into({
     data: (events, payload) => {
       heardMs = clock.now()
-      if (payload) eventMs = heardMs
+      if (payload) {
+        if (eventMs === Infinity) pace.restart(heardMs)
+        eventMs = heardMs
+        pace.bytes += events.length
+      }
       let bytes = events
       if (untouched) {
         untouched = false
@@ -214,7 +232,10 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: Ev
       if (paused) {
         paused = false
         heardMs = clock.now()
-        if (flow.begun()) eventMs = heardMs
+        if (flow.begun()) {
+          eventMs = heardMs
+          pace.restart(heardMs)
+        }
       }
       flow.resume()
     },
@@ -224,6 +245,9 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs }: Ev
 
 const silent = (ms: number, hurried: boolean): SidecarError =>
   new SidecarError('idle_timeout', `no event of the stream for ${ms / 1_000} s${hurried ? hurriedWords : ''}`)
+
+const tooSlow = (leastRate: number, patience: number): SidecarError =>
+  new SidecarError('idle_timeout', `fewer than ${leastRate} bytes a second of the stream for ${patience / 1_000} s`)
 
 /** How long a stream whose end has been marked may stay open. */
 const afterEndMs = 1_000
