@@ -99,6 +99,8 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     targets,
     budgetFor: budgets(),
     strategyOf: strategies(Math.random),
+    random: Math.random,
+    epochMs: Date.now,
     refused: metrics.unrepeated,
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)

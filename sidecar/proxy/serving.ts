@@ -45,6 +45,9 @@ export interface Lasting {
   /** What repeats may cost, and how upstreams are weighed, over all configs. */
   readonly budgetFor: (config: Config) => Budget
   readonly strategyOf: (name: StrategyName) => Strategy
+  readonly random: () => number
+  /** The time of day. */
+  readonly epochMs: () => number
   readonly refused: (why: Unrepeated) => void
 }
 
@@ -85,7 +88,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
       const health = {
         upstream: upstream.name,
         numbers: healthNumbers(config, upstream),
-        random: Math.random,
+        random: lasting.random,
         changed: sayChange(lasting.log),
       }
       const open = () => openTarget(upstream, config, { keys, health, clock, env: lasting.env, say })
@@ -133,7 +136,7 @@ function targetKey(config: Config, upstream: Upstream): string {
 function waysOf(
   { retry, routing, timeouts, upstreams }: Config,
   { routes, ways }: { routes: readonly Route[]; ways: Ways['choose']['ways'] },
-  { clock, refused }: Lasting,
+  { clock, random, epochMs, refused }: Lasting,
 ): Ways {
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
@@ -151,7 +154,7 @@ function waysOf(
     },
     retry: {
       clock,
-      random: Math.random,
+      random,
       totalMs: timeouts.total,
       streamTotalMs: timeouts.streamTotal,
       backoffMs: retry.backoff,
@@ -160,7 +163,7 @@ function waysOf(
       longestWaitMs: retry.longestWait,
       refused,
     },
-    choose: { clock, ways },
+    choose: { clock, ways, epochMs },
   }
 }
 

@@ -17,6 +17,8 @@ export interface ChooseOptions {
   readonly clock: Clock
   /** The way to each of them. */
   readonly ways: ReadonlyMap<Candidate, Handler>
+  /** The time of day: some upstreams say until when, not for how long. */
+  readonly epochMs: () => number
 }
 
 /** Of an answer that reports a failure: enough to hold every error that says what it is. */
@@ -45,7 +47,7 @@ function inPanic(plan: Plan, now: number): Candidate | undefined {
   return inNeed(plan, now)
 }
 
-async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways }: ChooseOptions): Promise<Reply> {
+async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, epochMs }: ChooseOptions): Promise<Reply> {
   const handle = ways.get(candidate)
   if (handle === undefined) throw new SidecarError('internal', 'an upstream without a way to it')
   const { facts } = call
@@ -58,7 +60,7 @@ async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, wa
   let reply: Reply
   try {
     const given = await handle(call.last === last ? call : { ...call, last })
-    reply = await judged(call, plan, given, { clock, last })
+    reply = await judged(call, plan, given, { clock, epochMs, last })
   } catch (thrown) {
     const { kind } = asSidecarError(thrown)
     plan.outcome = outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
@@ -76,20 +78,19 @@ async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, wa
   return reply
 }
 
-interface Judging {
-  readonly clock: Clock
+interface Judging extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
   /** Nobody could take over. */
   readonly last: boolean
 }
 
 /** Finds out what an answer says, as far as that is known before the client gets any of it. */
-async function judged(call: Call, plan: Plan, reply: Reply, { clock, last }: Judging): Promise<Reply> {
+async function judged(call: Call, plan: Plan, reply: Reply, { clock, epochMs, last }: Judging): Promise<Reply> {
   const { status, headers } = reply
   if (status >= 400) {
     const { start, reply: unread } = await looked(call, reply, clock, errorBytes, errorMs)
     const outcome = outcomeOfReply(status, start)
     decided(plan, outcome, againAfter(outcome, headers))
-    if (outcome !== 'good') plan.hintMs = waitHint(headers, start, Date.now())
+    if (outcome !== 'good') plan.hintMs = waitHint(headers, start, epochMs())
     return unread
   }
   decided(plan, 'good', 'none')

@@ -1,0 +1,12 @@
+import type { Faults } from './faults.ts'
+
+/** A world to send calls through. */
+export interface Scenario {
+  readonly name: string
+  readonly seed: number
+  readonly calls: number
+  readonly perSecond: number
+  readonly upstreams: Readonly<Record<string, Faults>>
+  /** Where the config differs from the defaults. */
+  readonly document?: Readonly<Record<string, unknown>>
+}
