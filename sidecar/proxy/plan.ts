@@ -16,10 +16,12 @@ export interface Plan {
   readonly mostAttempts: number
   /** For this model. */
   readonly tried: Candidate[]
+  /** Of those, the ones that may be asked once more; undefined while there is none. */
+  repeatable: Candidate[] | undefined
   /** Models that may still be asked in its place. */
   fallbacks: readonly Fallback[]
-  /** Once more the same. */
-  repeat: Candidate | undefined
+  /** Where the next attempt goes, where that is decided already. */
+  next: Candidate | undefined
   /** No upstream was usable, and this attempt is made all the same: no other follows it. */
   panic: boolean
   /** How the last attempt came out, until it is known that it came out well. */
@@ -32,6 +34,8 @@ export interface Plan {
   visit: Visit | undefined
   /** It counts for its budget. */
   begun: boolean
+  /** How long it may still wait for an upstream that is over its limit, or for its turn to be repeated. */
+  patienceMs: number
   /** What the budget is charged for the attempt that is under way. */
   price: number
 }

@@ -24,6 +24,8 @@ export interface Down {
   readonly how: 'refused' | 'busy' | 'unreachable'
 }
 
+export const noFaults: Faults = { failureRate: () => 0, latencyMs: () => 0, limits: [], down: [] }
+
 export const seconds = 1_000
 export const minutes = 60 * seconds
 export const hours = 60 * minutes

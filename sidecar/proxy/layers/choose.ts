@@ -9,7 +9,7 @@ import { isEventStream } from '../llm/sse.ts'
 import { peek } from '../peek.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from '../upstream/candidate.ts'
-import { choice, inNeed, isChoice } from '../upstream/choice.ts'
+import { choice, inNeed, isChoice, opensAt } from '../upstream/choice.ts'
 import { settle } from '../upstream/settle.ts'
 import { nobody } from '../upstream/nobody.ts'
 
@@ -34,15 +34,18 @@ export function choose(options: ChooseOptions): Handler {
     const { plan } = call
     if (plan === undefined) return Promise.reject(new SidecarError('internal', 'a call without a plan'))
     const now = options.clock.now()
-    const chosen = plan.repeat ?? choice(plan, now) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
+    const chosen = plan.next ?? choice(plan, now) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
     if (chosen !== undefined) return attempt(call, plan, chosen, options)
-    plan.outcome = 'overloaded'
-    plan.again = 'none'
+    // Nobody has been asked yet, and one that is over its limit is worth a wait.
+    const early = plan.tried.length === 0 && !plan.panic
+    plan.outcome = early ? 'rate_limited' : 'overloaded'
+    plan.again = early ? 'other' : 'none'
     return Promise.reject(nobody(plan, now))
   }
 }
 
 function inPanic(plan: Plan, now: number): Candidate | undefined {
+  if ((opensAt(plan, now) ?? Infinity) - now <= plan.patienceMs) return undefined
   plan.panic = true
   return inNeed(plan, now)
 }
@@ -52,8 +55,8 @@ async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, wa
   if (handle === undefined) throw new SidecarError('internal', 'an upstream without a way to it')
   const { facts } = call
   const beganMs = clock.now()
-  if (plan.repeat === undefined) plan.tried.push(candidate)
-  plan.repeat = undefined
+  if (plan.next === undefined || !plan.tried.includes(candidate)) plan.tried.push(candidate)
+  plan.next = undefined
   plan.hintMs = undefined
   const last = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
   plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)

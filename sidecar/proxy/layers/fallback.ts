@@ -45,7 +45,8 @@ async function overModels(call: Call, plan: Plan, next: Handler, routeOf: Fallba
     plan.model = step.model
     plan.route = route
     plan.tried.length = 0
-    plan.repeat = undefined
+    plan.repeatable = undefined
+    plan.next = undefined
     plan.panic = false
   }
 }

@@ -22,15 +22,23 @@ export function isChoice(plan: Plan, now: number): boolean {
   return false
 }
 
+/** And for one more at one that has failed this call already, in a way that may be over: where there is no other. */
+export function choiceAgain(plan: Plan, now: number): Candidate | undefined {
+  scratch.length = 0
+  for (const candidate of plan.repeatable ?? []) if (candidate.standing.proven(plan.model, now)) scratch.push(candidate)
+  return best(plan, now)
+}
+
 function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate | undefined {
   scratch.length = 0
-  let roomy = 0
-  for (const candidate of tier) {
-    if (!isOpen(plan, candidate, now)) continue
-    scratch.push(candidate)
-    if (candidate.standing.inFlight < candidate.connections) roomy++
-  }
+  for (const candidate of tier) if (isOpen(plan, candidate, now)) scratch.push(candidate)
+  return best(plan, now)
+}
+
+function best(plan: Plan, now: number): Candidate | undefined {
   if (scratch.length < 2) return scratch[0]
+  let roomy = 0
+  for (const candidate of scratch) if (candidate.standing.inFlight < candidate.connections) roomy++
   standings.length = 0
   for (const candidate of scratch) {
     const { standing } = candidate
@@ -44,11 +52,33 @@ function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate |
   return scratch.find(({ standing }) => standing === chosen)
 }
 
-/** A call that has failed once goes on to one alone that is not merely spared: in an outage of all, every further attempt would be in vain. */
+/** A call that has failed once goes on to one alone that is known to be well: in an outage of all, every further attempt would be in vain. */
 function isOpen(plan: Plan, candidate: Candidate, now: number): boolean {
   if (!fits(plan, candidate)) return false
   const { standing } = candidate
-  return plan.tried.length === 0 ? standing.usable(plan.model, now) : standing.sound(plan.model, now)
+  return plan.tried.length === 0 ? standing.usable(plan.model, now) : standing.proven(plan.model, now)
+}
+
+/** One that may be well again: worth an attempt where nothing better is left. */
+export function hopeful(plan: Plan, now: number): Candidate | undefined {
+  for (const tier of plan.route.tiers) {
+    for (const one of tier) if (mayBeAsked(plan, one) && one.standing.sound(plan.model, now)) return one
+  }
+  return undefined
+}
+
+/** When the first of those that are merely over their limit may be asked; undefined where there is none. */
+export function opensAt(plan: Plan, now: number): number | undefined {
+  let first: number | undefined
+  for (const tier of plan.route.tiers) {
+    for (const candidate of tier) {
+      const { standing } = candidate
+      if (!mayBeAsked(plan, candidate) || standing.state(plan.model, now) !== 'limited') continue
+      const until = standing.until(plan.model, now)
+      if (until !== undefined && until < (first ?? Infinity)) first = until
+    }
+  }
+  return first
 }
 
 /** Where a call goes when nothing is usable: it may be we who are mistaken. Undefined where no upstream has the model, or every key was refused. */
@@ -67,3 +97,5 @@ export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier
 /** A weight of nothing is for those who ask for it. */
 const fits = ({ only, model, tried }: Plan, candidate: Candidate): boolean =>
   (only === undefined ? candidate.weight > 0 : candidate.upstream === only) && candidate.serves(model) && !tried.includes(candidate)
+
+const mayBeAsked = (plan: Plan, candidate: Candidate): boolean => fits(plan, candidate) || plan.repeatable?.includes(candidate) === true

@@ -27,6 +27,8 @@ export interface Health {
    * every further attempt would be in vain.
    */
   readonly sound: (now: number) => boolean
+  /** Sound, and known to be: neither on probation nor at the guessed end of a limit. That is found out by calls that have attempts left. */
+  readonly proven: (now: number) => boolean
   /** When it will be tried again; undefined where it is usable, or nobody knows. */
   readonly until: (now: number) => number | undefined
   /** How much of its share it may have: less than 1 in a slow start. */
@@ -80,14 +82,14 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
   const recover = (now: number): void => {
     changed(undefined)
     term.paid()
-    limit.answered()
+    limit.answered(now)
     backAt = now
   }
 
   const counted = (effect: 'good' | 'soft' | 'hard', now: number, mayEject: News['mayEject']): void => {
     if (effect === 'good') {
       spared = false
-      limit.answered()
+      limit.answered(now)
       counts.good(now)
     } else if (counts.bad(effect === 'hard', now)) {
       spared = true
@@ -124,6 +126,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
     },
     usable,
     sound: (now) => !spared && usable(now),
+    proven: (now) => !spared && held === undefined && usable(now) && limit.proven(now),
     until: (now) => {
       const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
       return until > now && !active.down() ? until : undefined
@@ -134,6 +137,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       return since >= set.slowStartMs ? 1 : Math.max(set.leastEase, since / set.slowStartMs)
     },
     admit: (now) => {
+      limit.admitted(now)
       if (held === undefined || now < heldUntil || place.taken(now)) return era
       place.take(now)
       return era + 1

@@ -50,11 +50,20 @@ suite('an answer to what the client did wrong is the answer', { concurrency: tru
 })
 
 test('the last of several failures is passed on as it is, and the client is told not to repeat it', async (t) => {
-  const { sidecar, providers } = await startUpstreams(t, [answers(500, error('a')), answers(503, error('b'))])
+  const { sidecar, providers } = await startUpstreams(t, [answers(500, error('a')), answers(503, error('b'))], { retry: { attempts: 2 } })
   const told = await ask(sidecar)
   assert.deepEqual([told.status, told.text], [503, JSON.stringify(error('b'))])
   assert.equal(told.headers.get('x-should-retry'), 'false')
   assert.deepEqual(served(told), ['b', String(askedOf(providers).reduce((one, other) => one + other))])
+})
+
+test('where all have failed a call, the third attempt goes back to the one that failed it by chance', async (t) => {
+  const { sidecar, providers } = await startUpstreams(t, [
+    [answers(500, error('a')), chat('a')],
+    [answers(429, error('b'), { 'retry-after': '20' }), chat('b')],
+  ])
+  assert.deepEqual(served(await ask(sidecar)), ['a', '3'])
+  assert.deepEqual(askedOf(providers), [2, 1])
 })
 
 test('what the upstream itself says of repeating is passed on', async (t) => {
