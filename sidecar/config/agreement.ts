@@ -39,7 +39,7 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...pathlessCheck(upstream, path),
       ...circle(upstream, root, path),
     )
-    found.warnings.push(...inTheClear(upstream, path), ...unaskedCheck(upstream, path))
+    found.warnings.push(...inTheClear(upstream, path))
   }
   found.warnings.push(...unused(root))
   return found
@@ -151,14 +151,6 @@ function pathlessCheck({ check }: Fields, path: Path): Finding[] {
   return by === 'path'
     ? [{ path: [...path, 'check', 'by'], message: 'is path: needs path beside it' }]
     : [{ path: [...path, 'check', 'path'], message: 'is used only where by is path' }]
-}
-
-/** Taken, so that one config serves this version and the next. */
-function unaskedCheck({ check }: Fields, path: Path): Finding[] {
-  const { by = 'off' } = fields(check)
-  return by === 'off'
-    ? []
-    : [{ path: [...path, 'check', 'by'], message: 'is not used by this version yet: calls alone tell of an upstream' }]
 }
 
 function inTheClear(upstream: Fields, path: Path): Finding[] {

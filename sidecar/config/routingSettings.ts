@@ -186,20 +186,25 @@ export const health = mapping({
   }),
 })
 
-const checkKinds = ['off', 'models', 'path', 'connect'] as const
+const checkKinds = ['auto', 'off', 'models', 'path', 'connect'] as const
 export const check = mapping({
   by: setting(v.picklist(checkKinds, `must be one of ${checkKinds.join(', ')}`), {
-    default: 'off',
-    help: 'What is asked: the list of models, the path below, or only whether a connection can be opened.',
-    reason: 'The calls themselves tell of an upstream what a check cannot.',
+    default: 'auto',
+    help: 'What is asked where no call has ended within interval: the list of models (any answer but an error of the server or a page is good), the path below, or only whether a connection can be opened. auto is the list where there are several upstreams, and else off.',
+    reason: 'A call tells more than a check, and where there is one upstream only, no answer could send a call elsewhere.',
   }),
   path: optional(v.pipe(v.string('must be a path'), v.regex(/^\/[\x21-\x7e]*$/, 'must be a path that starts with /')), {
     help: 'Where to ask, from the root of the host of the upstream; any answer below 400 is good.',
   }),
   interval: setting(duration({ least: '1s' }), {
     default: '10s',
-    help: 'How often.',
-    reason: 'A dead upstream is known within half a minute.',
+    help: 'How often, give or take a tenth.',
+    reason: 'A dead upstream is known within half a minute, and so is one that is back.',
+  }),
+  quietInterval: setting(duration({ least: '1s' }), {
+    default: '60s',
+    help: 'How often auto asks one that nothing is known against.',
+    reason: 'Ten thousand sidecars would else ask a standby a thousand times a second.',
   }),
   timeout: setting(duration(), { default: '5s', help: 'Longest wait for the answer.', reason: 'A list of models takes a fraction of it.' }),
   failures: setting(count(), {

@@ -34,6 +34,12 @@ export const catalogue = {
   outrider_held_bytes: gauge('Bytes of request bodies held in memory.'),
   outrider_connections: gauge('Connections to the upstream, and calls that wait for one.', 'state'),
   outrider_upstream_state: gauge('1 for the state that an upstream is in, 0 for all others.', 'upstream', 'state'),
+  outrider_upstream_changes_total: counter(
+    'Changes of the state of an upstream, each counted once, by the state it came to.',
+    'upstream',
+    'state',
+  ),
+  outrider_checks_total: counter('Checks that an upstream was asked for, good or failed.', 'upstream', 'result'),
   outrider_retries_refused_total: counter('Attempts that would have been allowed by the failure before them, and were not made.', 'reason'),
   outrider_sockets: gauge('TCP sockets open, of clients, upstreams and scrapers together.'),
   outrider_log_lines_dropped_total: counter('Log lines lost because nobody took them from standard output.'),

@@ -1,6 +1,5 @@
 import type { Call, Facts } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
-import type { Unrepeated } from '../proxy/unrepeated.ts'
 import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
 import { additions, durations } from './catalogue.ts'
@@ -10,14 +9,13 @@ import { readings, type Readings } from './readings.ts'
 import { remembered } from './remembered.ts'
 import { statusOf } from './statusOf.ts'
 import { contentTypes, counters, exposition, histograms, type Format } from './tallies.ts'
+import { upstreamCounts, type UpstreamCounts } from './upstreamCounts.ts'
 
-export interface Metrics {
+export interface Metrics extends UpstreamCounts {
   /** A call is over; `url` is its upstream's. */
   readonly observe: (call: Call, url: URL) => void
   /** A request that never became a call was turned away. */
   readonly refused: (kind: KindName) => void
-  /** A call that failed was not tried again. */
-  readonly unrepeated: (why: Unrepeated) => void
   /** All of them, in the format that the scraper's `Accept` prefers. */
   readonly tell: (accept?: string) => Promise<{ readonly type: string; readonly text: string }>
 }
@@ -32,7 +30,6 @@ export function metrics(sources: Readings): Metrics {
   const calls = counters(all, 'outrider_calls_total')
   const errors = counters(all, 'outrider_errors_total')
   const attempts = counters(all, 'outrider_attempts_total')
-  const retriesRefused = counters(all, 'outrider_retries_refused_total')
   const firstByte = histograms(all, 'outrider_first_byte_seconds', durations)
   const added = histograms(all, 'outrider_added_seconds', additions)
   const tokens = counters(all, 'outrider_tokens_total')
@@ -66,8 +63,6 @@ export function metrics(sources: Readings): Metrics {
   const attemptsOf = remembered((upstream: string) => attempts({ upstream }))
   const errorsOf = remembered((kind: KindName) => errors({ kind, fault: kinds[kind].fault }))
 
-  const refusedRetries = remembered((reason: Unrepeated) => retriesRefused({ reason }))
-
   const observeAdded = (facts: Facts, overMs: number, trace: string | undefined): void => {
     if (facts.attempts === 0 || facts.firstByteMs === 0) return
     addedToFirstByte.observe(facts.ownMs / 1_000, trace)
@@ -92,6 +87,7 @@ export function metrics(sources: Readings): Metrics {
   }
 
   return {
+    ...upstreamCounts(all),
     observe: (call, url) => {
       const { facts } = call
       const { error } = facts
@@ -126,9 +122,6 @@ export function metrics(sources: Readings): Metrics {
     },
     refused: (kind) => {
       errorsOf(kind).n++
-    },
-    unrepeated: (why) => {
-      refusedRetries(why).n++
     },
     tell: async (accept = '') => {
       const format: Format = /application\/openmetrics-text/i.test(accept) ? 'openmetrics' : 'prometheus'

@@ -1,5 +1,6 @@
-import type { Key } from '../proxy/layers/credential.ts'
+import { isUsable, type Key } from '../proxy/layers/credential.ts'
 import type { Document } from '../proxy/layers/local.ts'
+import type { Checked } from '../proxy/upstream/check/checked.ts'
 import type { Condition, State } from '../proxy/upstream/condition.ts'
 import type { HealthState } from '../proxy/upstream/health.ts'
 import { bestOf } from '../proxy/upstream/health/tier.ts'
@@ -14,6 +15,7 @@ export interface StatusSources {
   readonly upstreams: readonly {
     readonly name: string
     readonly condition: Condition
+    readonly checked: Pick<Checked, 'read'>
     readonly connections: () => { open: number; busy: number; waiting: number }
     /** One for each of its keys, or one without. */
     readonly accounts: readonly { readonly key: Pick<Key, 'current'> | undefined; readonly standing: Pick<Standing, 'overall'> }[]
@@ -30,8 +32,14 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
   type Source = (typeof upstreams)[number]
   const finerOf = ({ accounts }: Source): HealthState => bestOf(accounts.map(({ standing }) => standing.overall(now())))
   const isKeyed = ({ accounts }: Source): boolean => accounts.some(({ key }) => isUsable(key))
-  const stateOf = (upstream: Source): State =>
-    isKeyed(upstream) ? worse(upstream.condition.state(), coarse[finerOf(upstream)]) : 'unhealthy'
+  const stateOf = (upstream: Source): State => (isKeyed(upstream) ? worse(ofCalls(upstream), coarse[finerOf(upstream)]) : 'unhealthy')
+  /** It failed whenever it was called, but that it is there again is the latest news. */
+  const ofCalls = ({ condition, checked }: Source): State => {
+    const state = condition.state()
+    if (state !== 'unhealthy') return state
+    const { last } = checked.read(now())
+    return last?.well === true && last.msAgo < (condition.read(now()).lastBad?.msAgo ?? 0) ? 'degraded' : state
+  }
   const overall = (): State => {
     const states = upstreams.map(stateOf)
     if (states.every((state) => state === 'healthy')) return 'healthy'
@@ -47,6 +55,7 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
           status: closed ? 'draining' : overall(),
           upstreams: upstreams.map((upstream) => {
             const { failuresInARow, lastGoodMsAgo, lastBad } = upstream.condition.read(now())
+            const check = upstream.checked.read(now()).last
             const problem = isKeyed(upstream) ? undefined : 'no_credential'
             return {
               name: upstream.name,
@@ -56,6 +65,7 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
               failures_in_a_row: failuresInARow,
               last_success_seconds_ago: seconds(lastGoodMsAgo),
               last_failure: lastBad && { what: lastBad.what, seconds_ago: seconds(lastBad.msAgo) },
+              last_check: check && { good: check.well, what: check.what, seconds_ago: seconds(check.msAgo) },
             }
           }),
         },
@@ -69,12 +79,14 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
         calls: { total: calls().seen, in_flight: calls().inFlight },
         upstreams: upstreams.map((upstream) => {
           const { attempts, good, meanResponseMs } = upstream.condition.read(now())
+          const checks = upstream.checked.read(now())
           return {
             name: upstream.name,
             healthy: stateOf(upstream) !== 'unhealthy',
             status: stateOf(upstream),
             state: finerOf(upstream),
             connections: upstream.connections(),
+            checks: { good: checks.good, failed: checks.failed },
             attempts,
             // Before the first attempt there is none, and 0 or 1 would be a guess.
             success_rate: attempts === 0 ? null : good / attempts,
@@ -101,16 +113,6 @@ const coarse: Readonly<Record<HealthState, State>> = {
 const worse = (one: State, other: State): State => {
   if (one === 'unhealthy' || other === 'unhealthy') return 'unhealthy'
   return one === 'healthy' ? other : one
-}
-
-/** Without a key no call can be made, whatever the upstream does. */
-function isUsable(key: Pick<Key, 'current'> | undefined): boolean {
-  try {
-    key?.current()
-    return true
-  } catch {
-    return false
-  }
 }
 
 const seconds = (ms: number | undefined): number | null => (ms === undefined ? null : Math.round(ms / 100) / 10)

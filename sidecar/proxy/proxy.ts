@@ -14,6 +14,7 @@ import { openServing, type Lasting, type Say } from './serving.ts'
 import { callIds } from './serve/callIds.ts'
 import { openControl } from './serve/openControl.ts'
 import { tunnel } from './serve/tunnel.ts'
+import type { Checker } from './upstream/check/checker.ts'
 import type { HealthState } from './upstream/health.ts'
 import { bestOf } from './upstream/health/tier.ts'
 import type { OpenTarget } from './upstream/target.ts'
@@ -60,11 +61,15 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }
 }
 
+/** All that a simulation would have the same in every run. */
+const byChance = (random: () => number) => ({ random, strategyOf: strategies(random), epochMs: Date.now })
+
 type Opened = (() => void)[]
 
 /** Whatever is opened is noted in `opened`, so that a start that fails half-way leaves nothing behind. */
 async function start({ config, warnings, env, source, write }: ProxyOptions, opened: Opened): Promise<Proxy> {
   const targets = kept<OpenTarget>()
+  const checkers = kept<Checker>()
   const log = openLog(config.log.level, { write, secrets: () => targets.all().flatMap((target) => target.secrets()) })
   const say: Say = (level, message) => {
     log.logger[level](message)
@@ -97,10 +102,9 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     credentials: kept(),
     clients: kept(),
     targets,
+    checkers,
     budgetFor: budgets(),
-    strategyOf: strategies(Math.random),
-    random: Math.random,
-    epochMs: Date.now,
+    ...byChance(Math.random),
     refused: metrics.unrepeated,
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
@@ -149,6 +153,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     controlPort: control?.port,
     addresses: listening.addresses,
     drain: async () => {
+      for (const checker of checkers.all()) checker.stop()
       await ports.leave()
       await close()
     },

@@ -21,6 +21,8 @@ import type { Candidate } from './upstream/candidate.ts'
 import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
+import type { Checker } from './upstream/check/checker.ts'
+import { isChecked } from './upstream/check/isChecked.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
 import { openWays, healthNumbers, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
@@ -37,11 +39,12 @@ export interface Lasting {
   readonly clock: Clock
   readonly admission: Admission
   readonly held: Held
-  readonly metrics: Pick<Metrics, 'observe'>
+  readonly metrics: Pick<Metrics, 'observe' | 'checked' | 'changed'>
   readonly newId: () => string
   readonly credentials: Kept<Credential>
   readonly clients: Kept<Clients>
   readonly targets: Kept<OpenTarget>
+  readonly checkers: Kept<Checker>
   /** What repeats may cost, and how upstreams are weighed, over all configs. */
   readonly budgetFor: (config: Config) => Budget
   readonly strategyOf: (name: StrategyName) => Strategy
@@ -89,10 +92,15 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
         upstream: upstream.name,
         numbers: healthNumbers(config, upstream),
         random: lasting.random,
-        changed: sayChange(lasting.log),
+        changed: tellChange(lasting),
       }
       const open = () => openTarget(upstream, config, { keys, health, clock, env: lasting.env, say })
-      opened.push({ upstream, target: hold(await lasting.targets.take(targetKey(config, upstream), open)) })
+      const key = targetKey(config, upstream)
+      const target = hold(await lasting.targets.take(key, open))
+      if (isChecked(upstream.check, config.upstreams.length)) {
+        hold(await lasting.checkers.take(key, () => check(upstream, target, lasting)))
+      }
+      opened.push({ upstream, target })
     }
     const targets = opened.map(({ target }) => target)
     const told = reporting(config, lasting, targets)
@@ -170,6 +178,7 @@ function waysOf(
 const statusSource = (target: OpenTarget): StatusSources['upstreams'][number] => ({
   name: target.name,
   condition: target.condition,
+  checked: target.checked,
   connections: target.pool.stats,
   accounts: target.accounts,
 })
@@ -208,15 +217,30 @@ function socketsOf(
   }
 }
 
+/** Who asks is loaded only where somebody is to be asked. */
+async function check({ check, connections, name }: Upstream, target: OpenTarget, { clock, random, metrics }: Lasting): Promise<Checker> {
+  const { openChecker } = await import('./upstream/check/checker.ts')
+  const counted = (well: boolean): void => metrics.checked(name, well)
+  return openChecker({ target, check, connections, clock, random, counted })
+}
+
 /** One line for each change of what is known of an upstream. */
-const sayChange =
-  ({ logger }: Log) =>
-  ({ upstream, credential, model, from, to, forMs, why }: Change): void => {
+const tellChange =
+  ({ log: { logger }, metrics }: Lasting) =>
+  (change: Change): void => {
+    const { upstream, credential, model, from, to, forMs, why } = change
     const line = { upstream, ...(credential !== '' && { credential }), ...(model !== '' && { model }), from, to, why }
     const back = to === 'healthy' || to === 'slow_start'
     const time = forMs === undefined ? '' : ` for ${(forMs / 1_000).toFixed(1)} s`
-    logger[back ? 'info' : 'warn'](line, back ? `upstream ${upstream} is used again` : `upstream ${upstream} is ${to}${time}: ${why}`)
+    logger[back ? 'info' : 'warn'](
+      line,
+      back ? `upstream ${upstream} is used again` : `upstream ${upstream} is ${inWords[to] ?? to}${time}: ${why}`,
+    )
+    metrics.changed(change)
   }
+
+/** Where the name of the state is no word. */
+const inWords: Partial<Record<Change['to'], string>> = { probation: 'on probation' }
 
 /** What is told of calls, beside what clients are told. */
 function reporting(

@@ -68,9 +68,10 @@ test('an upstream has one credential or several, each of them declared', async (
   assert.match(missing ?? '', /^upstreams\[0\]\.credentials\[0\]: must be a name declared in credentials/)
 })
 
-test('a check is told to be of no use yet', async () => {
-  const { warnings } = await parseConfig(withUpstream({ check: { by: 'models' } }), 'x')
-  assert.deepEqual(warnings, ['x upstreams[0].check.by: is not used by this version yet: calls alone tell of an upstream'])
+test('a check of any kind is taken without a warning', async () => {
+  for (const check of [{}, { by: 'auto' }, { by: 'off' }, { by: 'models' }, { by: 'connect' }, { by: 'path', path: '/up' }]) {
+    assert.deepEqual((await parseConfig(withUpstream({ check }), 'x')).warnings, [])
+  }
 })
 
 test('a check by path needs its path, and no other uses one', async () => {

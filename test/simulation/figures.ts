@@ -1,6 +1,6 @@
 import type { Call } from '../../sidecar/proxy/call.ts'
+import type { Metrics } from '../../sidecar/observe/metrics.ts'
 import { isCalm, minutes, noFaults, type Down, type Faults } from './faults.ts'
-import type { Scenario } from './scenario.ts'
 import { shares, type Shares } from './shares.ts'
 
 /** What came of a run. */
@@ -45,18 +45,19 @@ export interface Outage extends Down {
 
 export interface Change {
   readonly upstream: string
-  readonly from: string
   readonly to: string
   readonly at: number
 }
 
 type Open<Item> = { -readonly [Name in keyof Item]: Item[Name] }
 
+type Told = Parameters<Metrics['changed']>[0]
+
 /** Nothing of a fault should be left by then. */
 const afterMs = 2 * minutes
 
 /** Writes down what happens in a run. */
-export function figures({ upstreams, calls: wanted }: Scenario, now: () => number) {
+export function figures(upstreams: Readonly<Record<string, Faults>>, now: () => number) {
   const names = Object.keys(upstreams)
   const outages: Open<Outage>[] = names.flatMap((upstream) =>
     (upstreams[upstream]?.down ?? []).map((down) => ({ ...down, upstream, calls: 0, attempts: 0, seenMs: undefined })),
@@ -95,13 +96,10 @@ export function figures({ upstreams, calls: wanted }: Scenario, now: () => numbe
         if (outage.upstream === upstream && sinceMs >= 0) outage.seenMs = Math.min(outage.seenMs ?? Infinity, sinceMs)
       }
     },
-    log: (lines: string): void => {
-      for (const line of lines.split('\n')) {
-        if (!line.includes('"from"')) continue
-        const { upstream, from, to } = JSON.parse(line) as Change
-        changes.push({ upstream, from, to, at: now() })
-      }
+    changed: ({ upstream, to }: Told): void => {
+      changes.push({ upstream, to, at: now() })
     },
+    calls: () => calls,
     figures: (): Figures => ({
       calls,
       answered: added.length,

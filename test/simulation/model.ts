@@ -14,13 +14,6 @@ export interface ModelOptions {
   readonly asked: (call: Call, name: string) => void
 }
 
-export interface Model {
-  /** In the place of the one that speaks through sockets. */
-  readonly dispatch: Handler
-  /** What an active check would find now. */
-  readonly isUp: () => boolean
-}
-
 /** How a call goes that is not turned away at once. */
 type Course = 'good' | 'error' | 'busy' | 'page' | 'reset' | 'refused' | 'empty' | 'error_event' | 'silence'
 
@@ -30,8 +23,8 @@ const refusalMs = 50
 /** Of a stream, the share of its time until the first event; the rest is text. */
 const firstShare = 0.4
 
-/** An upstream as it is from outside: it answers after its own time, fails by chance, and has hours in which it does neither. */
-export function model(options: ModelOptions): Model {
+/** An upstream as it is from outside: it answers after its own time, fails by chance, and has hours in which it does neither. In the place of one that speaks through sockets. */
+export function model(options: ModelOptions): Handler {
   const { name, world, random, faults, asked } = options
   const { now } = world
   /** Calls that wait for the head of their answer: a crash ends them. */
@@ -55,17 +48,18 @@ export function model(options: ModelOptions): Model {
     return luck < 0.95 ? 'error_event' : 'silence'
   }
 
-  const dispatch: Handler = (call) =>
+  return (call) =>
     new Promise((give, refuse) => {
       const { facts, life } = call
       const stream = facts.stream
+      const isCheck = call.method === 'GET'
       closeAttempt(facts)
       facts.upstream = name
       facts.attempts++
       facts.sentMs = 0
       facts.queuedMs = now()
       handOver(facts, now())
-      asked(call, name)
+      if (!isCheck) asked(call, name)
 
       let next: (() => void) | undefined
       let headed = false
@@ -112,9 +106,10 @@ export function model(options: ModelOptions): Model {
       }
       const send = (): void => {
         facts.connectedMs = facts.sentMs = now()
-        const limited = limitedUntil(faults, now())
+        const limited = isCheck ? undefined : limitedUntil(faults, now())
         if (limited !== undefined) return after(refusalMs, () => whole(429, limited.hint ? wait(limited.untilMs - now()) : json, tooMany))
         if (isDown(faults, now()) === 'busy') return after(refusalMs, () => whole(503, json, overloaded))
+        if (isCheck) return after(refusalMs, () => whole(200, json, list))
         const ms = faults.latencyMs(now(), random)
         take(courseOf(stream), ms)
       }
@@ -165,8 +160,6 @@ export function model(options: ModelOptions): Model {
       else if (down === 'unreachable') after(10_000, () => fail(new SidecarError('connect_timeout', 'nobody answers')))
       else after(connectMs, send)
     })
-
-  return { dispatch, isUp: () => isDown(faults, now()) === undefined }
 }
 
 const wait = (ms: number): Headers => ({ ...json, 'retry-after': String(Math.ceil(ms / 1_000)) })
@@ -179,6 +172,7 @@ const failed = Buffer.from(errorOf('server_error', 'internal_error', 'The server
 const overloaded = Buffer.from(errorOf('server_error', 'server_is_overloaded', 'Overloaded'))
 const tooMany = Buffer.from(errorOf('rate_limit_error', 'rate_limit_exceeded', 'Too many requests'))
 const errorEvent = Buffer.from(`data: ${errorOf('server_error', 'internal_error', 'The server had an error')}\n\n`)
+const list = Buffer.from(JSON.stringify({ object: 'list', data: [{ id: 'm', object: 'model' }] }))
 const answer = Buffer.from(
   JSON.stringify({ choices: [{ index: 0, message: { role: 'assistant', content: 'yes' }, finish_reason: 'stop' }] }),
 )

@@ -11,7 +11,7 @@ import { budgets, strategies } from '../../sidecar/proxy/upstreams.ts'
 import { seeded } from '../upstream/strategies/candidates.ts'
 import { byChance } from './faults.ts'
 import { figures, type Figures } from './figures.ts'
-import { model, type Model } from './model.ts'
+import { model } from './model.ts'
 import type { Scenario } from './scenario.ts'
 import { world, type World } from './world.ts'
 
@@ -22,7 +22,7 @@ const streamShare = 0.5
 export async function simulate(scenario: Scenario): Promise<Figures> {
   const { seed, calls, perSecond, upstreams } = scenario
   const here = world()
-  const book = figures(scenario, here.now)
+  const book = figures(upstreams, here.now)
   // Each has numbers of its own, so that a change in one of them leaves the luck of the others as it was.
   const luck = (of: number): (() => number) => seeded(seed * 1_000 + of)
   const models = new Map(
@@ -31,7 +31,7 @@ export async function simulate(scenario: Scenario): Promise<Figures> {
       return [name, one] as const
     }),
   )
-  const serving = await open(scenario, { world: here, random: luck(1), models, log: book.log })
+  const serving = await open(scenario, { world: here, random: luck(1), models, changed: book.changed })
   const arrivals = luck(2)
   const prompts = luck(3)
   const prompt = promptsOf()
@@ -42,20 +42,22 @@ export async function simulate(scenario: Scenario): Promise<Figures> {
     if (sent < calls) here.at(here.now() + byChance(1_000 / perSecond, arrivals), arrive)
   }
   here.at(0, arrive)
-  await here.run()
+  await here.run(() => sent === calls && book.calls() === calls)
   serving.release()
+  // What upstreams still were at, with nobody to hear of it.
+  await here.run()
   return book.figures()
 }
 
 interface Around {
   readonly world: World
   readonly random: () => number
-  readonly models: ReadonlyMap<string, Model>
-  readonly log: (line: string) => void
+  readonly models: ReadonlyMap<string, Handler>
+  readonly changed: ReturnType<typeof figures>['changed']
 }
 
 /** What a process opens for a config, with the models behind it in the place of sockets. */
-async function open({ upstreams, document = {} }: Scenario, { world: { clock, now }, random, models, log }: Around): Promise<Serving> {
+async function open({ upstreams, document = {} }: Scenario, { world: { clock, now }, random, models, changed }: Around): Promise<Serving> {
   const text = JSON.stringify({
     log: { level: 'error' },
     ...document,
@@ -67,20 +69,21 @@ async function open({ upstreams, document = {} }: Scenario, { world: { clock, no
     beganMs: 0,
     configName: 'the scenario',
     env: {},
-    log: openLog('info', { write: log }),
+    log: openLog('silent'),
     clock,
     admission: { inFlight: 0, seen: 0, lives: new Set<Call['life']>(), closed: false },
     held: { bytes: 0, limit: Infinity },
-    metrics: { observe: () => {} },
+    metrics: { observe: () => {}, checked: () => {}, changed },
     newId: callIds(),
     credentials: kept(),
     clients: kept(),
+    checkers: kept(),
     targets: {
       ...targets,
       take: (key: string, openTarget: () => OpenTarget | Promise<OpenTarget>) =>
         targets.take(key, async () => {
           const target = await openTarget()
-          return { ...target, dispatch: models.get(target.name)?.dispatch ?? target.dispatch }
+          return { ...target, dispatch: models.get(target.name) ?? target.dispatch }
         }),
     },
     budgetFor: budgets(),

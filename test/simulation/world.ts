@@ -7,8 +7,8 @@ export interface World {
   readonly at: (time: number, call: () => void) => () => void
   /** The real wheel, turned by this time. */
   readonly clock: Clock
-  /** Resolves when nothing will ever happen any more. */
-  readonly run: () => Promise<void>
+  /** Resolves when that is so, or when nothing will ever happen any more. */
+  readonly run: (isOver?: () => boolean) => Promise<void>
 }
 
 interface Event {
@@ -46,7 +46,7 @@ export function world(): World {
     now: () => time,
     at,
     clock: wheel({ now: () => time, wake: (ms, call) => at(time + ms, call) }),
-    run: () =>
+    run: (isOver = () => false) =>
       new Promise((done, failed) => {
         const guarded = (): void => {
           try {
@@ -56,7 +56,7 @@ export function world(): World {
           }
         }
         const more = (): void => {
-          if (heap.isEmpty()) return done()
+          if (heap.isEmpty() || isOver()) return done()
           // Between two of them Node settles every promise that can settle, however long the chain: what an event sets off is over before
           // the time of the next one begins.
           for (let n = 0; n < batch; n++) setImmediate(guarded)

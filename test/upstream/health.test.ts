@@ -301,29 +301,11 @@ test('a new key brings no ejected upstream back', () => {
   assert.equal(one.state(1), 'ejected')
 })
 
-test('three checks that fail take it down and two that go well bring it up, to where it was', () => {
-  const one = ejected()
-  one.checked(false)
-  one.checked(false)
-  assert.equal(one.state(0), 'ejected')
-  one.checked(false)
-  assert.equal(one.state(0), 'down')
-  assert.equal(one.usable(20_000), false)
-  one.checked(true)
-  one.checked(false)
-  one.checked(true)
-  assert.equal(one.state(0), 'down')
-  one.checked(true)
-  assert.equal(one.state(0), 'ejected', 'that it answers says nothing of its models')
-  assert.equal(one.state(10_000), 'probation')
-})
-
 test('a reset forgets everything', () => {
   for (const effect of ['hard', 'limited', 'exhausted', 'auth'] as const) {
     const one = plain()
     const old = one.admit(0)
     attempts(one, effect, 5, 0)
-    for (let n = 0; n < 3; n++) one.checked(false)
     one.reset()
     assert.equal(one.state(0), 'healthy')
     one.note(old, 'hard', 0)

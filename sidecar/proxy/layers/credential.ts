@@ -13,6 +13,16 @@ export interface Key {
   readonly refresh: () => Promise<string | undefined>
 }
 
+/** Without a key no call can be made, whatever the upstream does. */
+export function isUsable(key: Pick<Key, 'current'> | undefined): boolean {
+  try {
+    key?.current()
+    return true
+  } catch {
+    return false
+  }
+}
+
 /**
  * Puts the upstream's key on. Innermost: no layer above can log, measure or repeat a key it never saw. A 401 makes it look for a new key at
  * once, and only a key that really changed is worth a second attempt.

@@ -1,6 +1,5 @@
 import type { Effect } from '../llm/outcome.ts'
 import { accrual } from './health/accrual.ts'
-import { checks } from './health/checks.ts'
 import { limitation } from './health/limitation.ts'
 import { healthDefaults, type HealthNumbers } from './health/numbers.ts'
 import { probation } from './health/probation.ts'
@@ -38,8 +37,8 @@ export interface Health {
   /** Ends an attempt of which nothing was learnt. */
   readonly release: (pass: Pass) => void
   readonly note: (pass: Pass, effect: Effect, now: number, news?: News) => void
-  /** An active check. One that goes well clears no ejection: that the upstream answers says nothing of its models. */
-  readonly checked: (well: boolean) => void
+  /** The host is back: an ejection has waited long enough for its one real call, which still has to go well. */
+  readonly hasten: (now: number) => void
   readonly credentialChanged: () => void
   readonly reset: () => void
 }
@@ -50,7 +49,6 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
   const set = { ...healthDefaults, ...numbers }
   const limit = limitation(set, random)
   const counts = accrual(set)
-  const active = checks(set)
   const term = terms(set, random)
   const place = probation(set.longestProbeMs)
   /** Why it is out, until a call on probation goes well. */
@@ -62,21 +60,17 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
   /** Rises by two whenever what was known before counts no more. The pass of the call on probation is the odd number behind it. */
   let era = 0
 
-  const changed = (to: Held | undefined): void => {
+  const changed = (to: Held | undefined, until = 0): void => {
     held = to
+    heldUntil = until
     spared = false
     place.leave()
     era += 2
     counts.clear()
   }
 
-  const takeOut = (why: Held, ms: number, now: number): void => {
-    changed(why)
-    heldUntil = now + ms
-  }
-
   const eject = (now: number): void => {
-    takeOut('ejected', term.ejection(held === undefined ? now - backAt : 0), now)
+    changed('ejected', now + term.ejection(held === undefined ? now - backAt : 0))
   }
 
   const recover = (now: number): void => {
@@ -104,20 +98,18 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
     if (effect === 'brief' || (effect === 'soft' && hintMs !== undefined)) limit.brief(hintMs, now)
     // What began before it was taken out, or with another key, says nothing about it now.
     if (effect === 'brief' || effect === 'none' || pass < era) return
-    if (effect === 'auth') takeOut('auth_failed', set.authMs, now)
-    else if (effect === 'exhausted') takeOut('exhausted', term.exhaustion(), now)
+    if (effect === 'auth') changed('auth_failed', now + set.authMs)
+    else if (effect === 'exhausted') changed('exhausted', now + term.exhaustion())
     else if (held === undefined) counted(effect, now, mayEject)
     else if (effect === 'good') recover(now)
     // A call that was let through while all were out proves recovery, but that it fails is no news.
     else if (pass === probe) eject(now)
   }
 
-  const usable = (now: number): boolean =>
-    !active.down() && limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !place.taken(now)))
+  const usable = (now: number): boolean => limit.until(now) === 0 && (held === undefined || (now >= heldUntil && !place.taken(now)))
 
   return {
     state: (now) => {
-      if (active.down()) return 'down'
       const out = held !== undefined && now < heldUntil
       if (out && held !== undefined && held !== 'ejected') return held
       if (limit.until(now) !== 0) return 'limited'
@@ -129,7 +121,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
     proven: (now) => !spared && held === undefined && usable(now) && limit.proven(now),
     until: (now) => {
       const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
-      return until > now && !active.down() ? until : undefined
+      return until > now ? until : undefined
     },
     ease: (now) => {
       limit.until(now)
@@ -146,7 +138,12 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       if (pass === era + 1) place.leave()
     },
     note,
-    checked: active.checked,
+    hasten: (now) => {
+      if (held === 'ejected') heldUntil = Math.min(heldUntil, now + set.hastenedMs * random())
+      // A call that has hung since before speaks of the time before, and may hang for minutes.
+      if (place.taken(now)) era += 2
+      place.leave()
+    },
     credentialChanged: () => {
       term.paid()
       if (held === 'exhausted' || held === 'auth_failed') changed(undefined)
@@ -158,7 +155,6 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       term.reset()
       backAt = -Infinity
       limit.reset()
-      active.reset()
     },
   }
 }

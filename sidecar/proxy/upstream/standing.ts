@@ -1,6 +1,7 @@
 import { outcomes, type Outcome } from '../llm/outcome.ts'
 import { condition, type Condition } from './condition.ts'
 import { health, type Health, type HealthState, type Pass } from './health.ts'
+import { checkedHealth, type CheckedHealth } from './health/checkedHealth.ts'
 import { healthBook } from './health/book.ts'
 import type { HealthNumbers } from './health/numbers.ts'
 import { worstOf } from './health/tier.ts'
@@ -71,6 +72,8 @@ export interface Standing extends Weighed {
   readonly began: (model: string, tokens: number, now: number) => Visit
   /** Ends the attempt, with what was learnt from it. */
   readonly ended: (visit: Visit, told: Told) => void
+  /** What is known of its models. */
+  readonly known: () => readonly Health[]
 }
 
 /** One of the things that can be ill: the last state that was told of it. */
@@ -81,11 +84,11 @@ interface Level {
 
 export interface Host {
   readonly condition: Condition
-  readonly level: Level
+  readonly level: Level & { readonly health: CheckedHealth }
 }
 
 export function openHost({ numbers, random }: StandingOptions): Host {
-  return { condition: condition(), level: { health: health(random, numbers), told: 'healthy' } }
+  return { condition: condition(), level: { health: checkedHealth(health(random, numbers), numbers), told: 'healthy' } }
 }
 
 /** No connection is the same for every key and model; a refused or empty key for every model; the rest is about one model. */
@@ -190,6 +193,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
       tell(account, '', told)
       tell(atHost, '', told)
     },
+    known: () => book.about(upstream).map((one) => one.health),
   }
   return standing
 }

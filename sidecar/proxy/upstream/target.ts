@@ -2,7 +2,9 @@ import type { Config, Upstream } from '../../config/config.ts'
 import type { Clock } from '../clock.ts'
 import type { Scheme } from '../layers/credential.ts'
 import type { Credential } from '../credentials.ts'
+import type { Handler } from '../call.ts'
 import type { Target } from '../pipeline.ts'
+import { checked, type Checked } from './check/checked.ts'
 import type { Condition } from './condition.ts'
 import { connector, type Connector, type Place } from './connector.ts'
 import { dispatch } from './dispatch.ts'
@@ -21,6 +23,10 @@ export interface OpenTarget extends Target {
   readonly pool: Pool
   /** How attempts at it have ended, whatever the account. */
   readonly condition: Condition
+  /** What checks have told of it, whoever makes them. */
+  readonly checked: Checked
+  /** As `dispatch`, for paths that do not begin at its base. */
+  readonly dispatchFromRoot: Handler
   /** For what must not become HTTP/2. */
   readonly plainConnector: Connector
   /** What no log may hold. */
@@ -52,17 +58,19 @@ export function openTarget(
     say,
   )
   const aliases = network.hostAliases ?? {}
-  const way = egressFor(url, upstream.proxy, egressRules(network, env))
+  const through = egressFor(url, upstream.proxy, egressRules(network, env))
   // Of its own: the certificate that we show to the upstream is not for the proxy.
   const egressTrust =
-    way?.secure === true ? openTrust({ cas: network.ca === undefined ? [] : [network.ca], cert: undefined, key: undefined }, say) : trust
+    through?.secure === true
+      ? openTrust({ cas: network.ca === undefined ? [] : [network.ca], cert: undefined, key: undefined }, say)
+      : trust
   const known = names({ now: clock.now, cacheMs: network.dnsCache, aliases })
   const placeFor = (http2: boolean): Place => ({
     host,
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
     tls: secure ? { serverName: upstream.tls?.serverName ?? host, context: trust.context, http2 } : undefined,
     addresses: upstream.addresses,
-    egress: way === undefined ? undefined : { ...way, context: egressTrust.context },
+    egress: through === undefined ? undefined : { ...through, context: egressTrust.context },
   })
   const dialler = (http2: boolean): Connector => connector({ place: placeFor(http2), names: known, clock, timeoutMs: timeouts.connect })
   const connections = pool({
@@ -78,6 +86,12 @@ export function openTarget(
   // What goes wrong on the way to the host goes wrong for all accounts alike.
   const shared = openHost(health)
   const base = { path: url.pathname.replace(/\/$/, ''), query: url.search.slice(1) }
+  const accounts = keys.map(({ name, key }) => ({
+    credential: name,
+    key,
+    standing: openStanding(shared, name, () => shownBy(key), health),
+  }))
+  const way = { name: upstream.name, pool: connections, clock, writeMs: timeouts.write }
   return {
     name: upstream.name,
     url,
@@ -85,10 +99,12 @@ export function openTarget(
     pool: connections,
     plainConnector: dialler(false),
     scheme: schemeOf(upstream.auth),
-    accounts: keys.map(({ name, key }) => ({ credential: name, key, standing: openStanding(shared, name, () => shownBy(key), health) })),
+    accounts,
+    checked: checked({ ...health, host: shared, standings: accounts.map(({ standing }) => standing) }),
     condition: shared.condition,
     patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
-    dispatch: dispatch({ name: upstream.name, base, pool: connections, clock, writeMs: timeouts.write }),
+    dispatch: dispatch({ ...way, base }),
+    dispatchFromRoot: dispatch({ ...way, base: { path: '', query: '' } }),
     secrets: () => keys.flatMap(({ key }) => shownBy(key) ?? []),
     close: () => {
       connections.close()

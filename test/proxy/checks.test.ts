@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import {
+  answers,
+  blackhole,
+  deadUpstream,
+  hangUp,
+  provider,
+  rawUpstream,
+  secondName,
+  stall,
+  testCertificates,
+} from '../fixtures/provider.ts'
+import type { Step } from '../fixtures/provider.ts'
+import { egressProxy } from '../fixtures/egressProxy.ts'
+import { startChecks, type Checks } from '../fixtures/startChecks.ts'
+import { testKey } from '../fixtures/startSidecar.ts'
+
+const hostState = ({ target, clock }: Checks): string | undefined => target.accounts[0]?.standing.state('m', clock.now())
+
+const lastOf = ({ target, clock }: Checks) => target.checked.read(clock.now()).last
+
+const html: Step = answers(200, '<html>Back soon</html>', { 'content-type': 'text/html; charset=utf-8' })
+
+suite('what a check asks', { concurrency: true }, () => {
+  test('the list of models, with the key of the upstream and over a connection that is kept', async (t) => {
+    const upstream = await provider(t, answers(200, { data: [] }))
+    const checks = await startChecks(t, upstream.url)
+    await checks.round()
+    await checks.round()
+    assert.deepEqual(
+      upstream.seen.map(({ method, path, headers }) => [method, path, headers['authorization']]),
+      [
+        ['GET', '/v1/models', `Bearer ${testKey}`],
+        ['GET', '/v1/models', `Bearer ${testKey}`],
+      ],
+    )
+    assert.equal(upstream.connections, 1)
+    const { msAgo: _, ...last } = lastOf(checks) ?? {}
+    assert.deepEqual(last, { well: true, what: 'status 200' })
+  })
+
+  test('a path of its own, from the root of the host', async (t) => {
+    const upstream = await provider(t, [answers(204), answers(404), answers(302), answers(401)])
+    const checks = await startChecks(t, upstream.url, { check: { by: 'path', path: '/up?deep=1' } })
+    const well: unknown[] = []
+    for (let n = 0; n < 4; n++) {
+      await checks.round()
+      well.push(lastOf(checks)?.well)
+    }
+    assert.equal(upstream.seen[0]?.path, '/up?deep=1')
+    assert.deepEqual(well, [true, false, true, false])
+  })
+
+  test('only a connection, with TLS that is checked, through the proxy on the way', async (t) => {
+    const { ca, server } = testCertificates()
+    const upstream = await provider(t, [], { tls: { cert: server.cert, key: server.key } })
+    const proxy = await egressProxy(t, { leadsTo: upstream.port })
+    const url = `https://${secondName}:${upstream.port}`
+    const trusting = await startChecks(t, url, {
+      check: { by: 'connect' },
+      document: { network: { httpsProxy: proxy.url, ca: ca.certPath } },
+    })
+    await trusting.round()
+    await trusting.round()
+    assert.deepEqual(lastOf(trusting)?.what, 'connected')
+    assert.equal(proxy.asked.length, 2)
+    assert.equal(upstream.seen.length, 0, 'nothing is asked')
+    const distrusting = await startChecks(t, url, { check: { by: 'connect' }, document: { network: { httpsProxy: proxy.url } } })
+    await distrusting.round()
+    assert.deepEqual(lastOf(distrusting)?.what, 'tls_failed')
+  })
+
+  test('nothing while it works on as many calls as it may', async (t) => {
+    const upstream = await provider(t, answers(200, { data: [] }))
+    const checks = await startChecks(t, upstream.url, { upstream: { connections: 1 } })
+    const { pool } = checks.target
+    const connection = await new Promise<Parameters<typeof pool.giveBack>[0]>((give, refuse) => {
+      pool.take({ cancelled: undefined, over: false, failure: undefined, cancels: [], ends: [] }, false, give, refuse)
+    })
+    for (let n = 0; n < 5; n++) checks.clock.pass(10_000)
+    assert.equal(checks.count(), 0)
+    pool.giveBack(connection)
+    await Promise.resolve()
+    await checks.round()
+    assert.equal(checks.count(), 1)
+  })
+})
+
+suite('what an answer to a check says', { concurrency: true }, () => {
+  const there: [string, Step][] = [
+    ...[200, 204, 301, 400, 401, 403, 404, 405, 429, 501, 529].map((status): [string, Step] => [`status ${status}`, answers(status)]),
+    ['a 404 that is a page', answers(404, '<html>', { 'content-type': 'text/html' })],
+    ['a list of megabytes', answers(200, { data: 'x'.repeat(3_000_000) })],
+  ]
+  for (const [name, step] of there) {
+    test(`${name}: it is there`, async (t) => {
+      const upstream = await provider(t, step)
+      const checks = await startChecks(t, upstream.url)
+      for (let n = 0; n < 3; n++) await checks.round()
+      assert.deepEqual([lastOf(checks)?.well, hostState(checks)], [true, 'healthy'])
+    })
+  }
+
+  const failing: [string, Step][] = [
+    ...[408, 500, 502, 503, 504, 522].map((status): [string, Step] => [`status ${status}`, answers(status)]),
+    ['a page in place of the list', html],
+    ['no answer', hangUp()],
+    ['silence', stall()],
+  ]
+  for (const [name, step] of failing) {
+    test(`${name}: three times in a row, and it is down`, async (t) => {
+      const upstream = await provider(t, step)
+      const checks = await startChecks(t, upstream.url, { check: { timeout: '200ms' } })
+      await checks.round()
+      await checks.round()
+      assert.deepEqual([lastOf(checks)?.well, hostState(checks)], [false, 'healthy'])
+      await checks.round()
+      assert.equal(hostState(checks), 'down')
+      assert.deepEqual(
+        checks.changes.map(({ upstream: of, model, from, to }) => [of, model, from, to]),
+        [['a', '', 'healthy', 'down']],
+      )
+    })
+  }
+
+  test('no connection is a failure, however it fails', async (t) => {
+    const dead = await deadUpstream()
+    const hole = await blackhole(t)
+    for (const [url, what] of [
+      [dead, 'connect_failed'],
+      [hole.url.replace('http:', 'https:'), 'no connection within 0.2 s'],
+    ] as const) {
+      for (const by of ['models', 'connect']) {
+        const checks = await startChecks(t, url, { check: { by, timeout: '200ms' } })
+        for (let n = 0; n < 3; n++) await checks.round()
+        assert.deepEqual([lastOf(checks)?.what, hostState(checks)], [what, 'down'])
+      }
+    }
+  })
+
+  test('two in a row that go well bring it up, slowly', async (t) => {
+    const upstream = await provider(
+      t,
+      [503, 503, 503, 200, 503, 200, 200].map((status) => answers(status)),
+    )
+    const checks = await startChecks(t, upstream.url)
+    const states: unknown[] = []
+    for (let n = 0; n < 7; n++) {
+      await checks.round()
+      states.push(hostState(checks))
+    }
+    assert.deepEqual(states, ['healthy', 'healthy', 'down', 'down', 'down', 'down', 'slow_start'])
+    assert.equal(checks.target.accounts[0]?.standing.easeOf('m', checks.clock.now()), 0.1)
+    assert.deepEqual(
+      checks.changes.map(({ from, to, why }) => [from, to, why]),
+      [
+        ['healthy', 'down', 'checks fail, the last: status 503'],
+        ['down', 'slow_start', 'checks go well again, the last: status 200'],
+      ],
+    )
+  })
+
+  test('a kept connection that the upstream has closed meanwhile is no failure', async (t) => {
+    const upstream = await rawUpstream(t, async (socket, bytes) => {
+      await bytes.until('\r\n\r\n')
+      socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}')
+      await bytes.until((all) => all.toString('latin1').split('\r\n\r\n').length > 2)
+      socket.destroy()
+    })
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 3; n++) await checks.round()
+    assert.deepEqual([checks.target.checked.read(0).failed, upstream.connections.length], [0, 3])
+  })
+
+  test('where nobody has chosen the question, an upstream that never answered it well is not taken down by its answers', async (t) => {
+    const upstream = await provider(
+      t,
+      [500, 500, 500, 500, 200, 500, 500, 500].map((status) => answers(status)),
+    )
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto', quietInterval: '10s' } })
+    for (let n = 0; n < 7; n++) await checks.round()
+    assert.equal(hostState(checks), 'healthy')
+    await checks.round()
+    assert.equal(hostState(checks), 'down', 'it did answer it well')
+  })
+})
+
+suite('when a check is due', { concurrency: true }, () => {
+  test('not where a call has ended within the interval, whatever it came to', async (t) => {
+    const upstream = await provider(t, answers(200, { data: [] }))
+    const { clock, target, count, round } = await startChecks(t, upstream.url)
+    for (let n = 0; n < 20; n++) {
+      target.condition.note(n % 2 === 0 ? 'good' : 'failed', '', clock.now())
+      clock.pass(5_000)
+    }
+    assert.equal(count(), 0)
+    clock.pass(4_900)
+    assert.equal(count(), 0)
+    await round()
+    assert.equal(count(), 1)
+  })
+
+  test('a call that goes well counts for one: two rounds with such calls bring up what was down', async (t) => {
+    const upstream = await provider(
+      t,
+      [503, 503, 503].map((status) => answers(status)),
+    )
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 3; n++) await checks.round()
+    assert.equal(hostState(checks), 'down')
+    for (let n = 0; n < 5; n++) {
+      checks.target.condition.note('good', '', checks.clock.now())
+      checks.clock.pass(4_000)
+    }
+    assert.equal(hostState(checks), 'slow_start')
+    assert.equal(upstream.seen.length, 3)
+  })
+
+  test('auto asks one that nothing is known against once a minute, and every ten seconds as soon as something is', async (t) => {
+    const upstream = await provider(t, answers(200, { data: [] }))
+    const { clock, target, count, round } = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    for (let second = 0; second < 60; second++) clock.pass(1_000)
+    assert.equal(count(), 0)
+    await round()
+    assert.equal(count(), 1)
+    for (let n = 0; n < 5; n++) clock.pass(10_000)
+    assert.equal(count(), 1)
+    target.condition.note('failed', 'status 500', clock.now())
+    clock.pass(9_000)
+    assert.equal(count(), 1)
+    await round()
+    await round()
+    assert.equal(count(), 3)
+  })
+
+  test('sidecars that start together do not ask together', async (t) => {
+    const upstream = await provider(t, answers(200, { data: [] }))
+    const first = async (random: number): Promise<number> => {
+      const { clock, target } = await startChecks(t, upstream.url, { random: () => random })
+      const before = clock.now()
+      for (let n = 0; n < 220 && target.pool.stats().waiting === 0; n++) clock.pass(50)
+      return clock.now() - before
+    }
+    const begun = await Promise.all([0, 0.25, 0.5, 0.99].map(first))
+    assert.ok(
+      begun.every((ms, n) => Math.abs(ms - 10_000 * ([0, 0.25, 0.5, 0.99][n] ?? 0)) <= 100),
+      begun.join(' '),
+    )
+  })
+
+  test('no more when checks have ended, and what is under way is given up', async (t) => {
+    const upstream = await provider(t, stall())
+    const { clock, checker, count, target } = await startChecks(t, upstream.url)
+    clock.pass(5_000)
+    const { closed } = await upstream.request(0)
+    checker.stop()
+    await closed
+    for (let n = 0; n < 10; n++) clock.pass(10_000)
+    assert.deepEqual([upstream.seen.length, count(), clock.pending()], [1, 0, 0])
+    assert.equal(target.pool.stats().busy, 0)
+  })
+
+  test('what was down is down no more when nobody asks any longer', async (t) => {
+    const upstream = await provider(t, answers(500))
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 3; n++) await checks.round()
+    checks.checker.stop()
+    assert.equal(hostState(checks), 'down')
+    checks.checker.close()
+    assert.equal(hostState(checks), 'slow_start')
+    assert.equal(checks.changes.at(-1)?.why, 'it is not checked any more')
+  })
+})
