@@ -8,7 +8,7 @@ import { perSecond } from './perSecond.ts'
 import { readings, type Readings } from './readings.ts'
 import { remembered } from './remembered.ts'
 import { statusOf } from './statusOf.ts'
-import { contentTypes, counters, exposition, histograms, type Format } from './tallies.ts'
+import { contentTypes, counters, exposition, histograms, type Format, type Count } from './tallies.ts'
 import { upstreamCounts, type UpstreamCounts } from './upstreamCounts.ts'
 
 export interface Metrics extends UpstreamCounts {
@@ -68,16 +68,6 @@ export function metrics(sources: Readings): Metrics {
     addedToFirstByte.observe(facts.ownMs / 1_000, trace)
     if (facts.error === undefined) addedToCall.observe(addedMs(facts, overMs) / 1_000, trace)
   }
-  const countAttempts = ({ tried, attempts: made, upstream }: Facts): void => {
-    let rest = made
-    for (const { upstream: one, outcome } of tried ?? []) {
-      // What was sent again over a new connection was the same attempt.
-      if (outcome === 'stale_connection') continue
-      attemptsOf(one).n++
-      rest--
-    }
-    attemptsOf(upstream).n += rest
-  }
   const countTokens = (count: (type: string) => { n: number }, { usage }: Facts): void => {
     if (usage === undefined) return
     if (usage.input > 0) count('input').n += usage.input
@@ -107,7 +97,7 @@ export function metrics(sources: Readings): Metrics {
       observeAdded(facts, overMs, trace)
       countTokens(model.tokens, facts)
       if (facts.attempts > 0) {
-        countAttempts(facts)
+        countAttempts(facts, attemptsOf)
         model.selections.n++
       }
       // An error of the model's own passes as it came.
@@ -138,4 +128,15 @@ export const addedMs = ({ ownMs, endedMs, slowClient }: Facts, overMs: number): 
 function statusLabels(): (status: number) => string {
   let different = 0
   return (status) => (++different > mostStatuses ? `${Math.floor(status / 100)}xx` : String(status))
+}
+
+function countAttempts({ tried = [], attempts, upstream }: Facts, countOf: (upstream: string) => Count): void {
+  let rest = attempts
+  for (const one of tried) {
+    // What was sent again over a new connection was the same attempt.
+    if (one.outcome === 'stale_connection') continue
+    countOf(one.upstream).n++
+    rest--
+  }
+  countOf(upstream).n += rest
 }

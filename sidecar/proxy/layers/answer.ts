@@ -13,14 +13,19 @@ export interface AnswerOptions {
 
 /** Makes every failure an answer: a head and a body while nothing has been sent, an event inside a stream that has begun. */
 export function answer({ now, defect }: AnswerOptions): Layer {
-  return (next) => async (call) => {
+  const failed = (call: Call, thrown: unknown): Reply => {
+    const err = asSidecarError(thrown)
+    if (err.kind === 'internal') defect(call, err)
+    return refusal(call, err, now())
+  }
+  return (next) => (call) => {
     try {
-      const reply = await next(call)
-      return isEventStream(reply.status, reply.headers) ? endingInBand(call, reply, { now, defect }) : reply
+      return next(call).then(
+        (reply) => (isEventStream(reply.status, reply.headers) ? endingInBand(call, reply, { now, defect }) : reply),
+        (thrown: unknown) => failed(call, thrown),
+      )
     } catch (thrown) {
-      const err = asSidecarError(thrown)
-      if (err.kind === 'internal') defect(call, err)
-      return refusal(call, err, now())
+      return Promise.resolve(failed(call, thrown))
     }
   }
 }

@@ -50,52 +50,59 @@ function inPanic(plan: Plan, now: number): Candidate | undefined {
   return inNeed(plan, now)
 }
 
-async function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, epochMs }: ChooseOptions): Promise<Reply> {
+function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, epochMs }: ChooseOptions): Promise<Reply> {
   const handle = ways.get(candidate)
-  if (handle === undefined) throw new SidecarError('internal', 'an upstream without a way to it')
+  if (handle === undefined) return Promise.reject(new SidecarError('internal', 'an upstream without a way to it'))
   const { facts } = call
   const beganMs = clock.now()
   if (plan.next === undefined || !plan.tried.includes(candidate)) plan.tried.push(candidate)
   plan.next = undefined
   plan.hintMs = undefined
   const last = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
+  const attempted: Attempted = { call, plan, candidate, clock, epochMs, last, beganMs }
   plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)
-  let reply: Reply
-  try {
-    const given = await handle(call.last === last ? call : { ...call, last })
-    reply = await judged(call, plan, given, { clock, epochMs, last })
-  } catch (thrown) {
-    const { kind } = asSidecarError(thrown)
-    plan.outcome = outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
-    plan.again = outcomes[plan.outcome].again
-    settle(plan, { what: kind, condition: conditionOf(kind) }, { clock, beganMs })
-    throw thrown
-  }
+  const failed = (thrown: unknown): never => broke(attempted, thrown)
+  // Without `await`, which would make every call wait for a look that only few answers get.
+  return handle(call.last === last ? call : { ...call, last }).then((given) => {
+    const reply = judged(attempted, given)
+    return reply instanceof Promise ? reply.then((seen) => answered(attempted, seen), failed) : answered(attempted, reply)
+  }, failed)
+}
+
+interface Attempted extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
+  readonly call: Call
+  readonly plan: Plan
+  readonly candidate: Candidate
+  /** Nobody could take over. */
+  readonly last: boolean
+  readonly beganMs: number
+}
+
+function broke({ call, plan, clock, beganMs }: Attempted, thrown: unknown): never {
+  const { kind } = asSidecarError(thrown)
+  plan.outcome = outcomeOfFailure(kind, call.facts.connectedMs < beganMs ? 'connect' : 'sent')
+  plan.again = outcomes[plan.outcome].again
+  settle(plan, { what: kind, condition: conditionOf(kind) }, { clock, beganMs })
+  throw thrown
+}
+
+function answered({ call: { facts }, plan, candidate, clock, beganMs }: Attempted, reply: Reply): Reply {
   candidate.standing.condition.took(facts.headMs - facts.connectedMs)
   if (plan.outcome !== 'good') {
     settle(plan, { what: `status ${reply.status}`, condition: conditionOfStatus(reply.status) }, { clock, beganMs })
     return reply
   }
+  // Where nobody else could be chosen, nothing has to be known of how fast this one is.
+  if (plan.route.alone) return reply
   const firstMs = (facts.eventMs > beganMs ? facts.eventMs : facts.headMs) - beganMs
   plan.route.strategy.observe(candidate.standing, { kind: 'answered', firstByteMs: firstMs }, beganMs + firstMs)
   return reply
 }
 
-interface Judging extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
-  /** Nobody could take over. */
-  readonly last: boolean
-}
-
 /** Finds out what an answer says, as far as that is known before the client gets any of it. */
-async function judged(call: Call, plan: Plan, reply: Reply, { clock, epochMs, last }: Judging): Promise<Reply> {
+function judged({ call, plan, clock, epochMs, last }: Attempted, reply: Reply): Reply | Promise<Reply> {
   const { status, headers } = reply
-  if (status >= 400) {
-    const { start, reply: unread } = await looked(call, reply, clock, errorBytes, errorMs)
-    const outcome = outcomeOfReply(status, start)
-    decided(plan, outcome, againAfter(outcome, headers))
-    if (outcome !== 'good') plan.hintMs = waitHint(headers, start, epochMs())
-    return unread
-  }
+  if (status >= 400) return judgedByError(call, plan, reply, { clock, epochMs })
   decided(plan, 'good', 'none')
   const { operation } = call.facts
   if (status !== 200 || !namesModel(operation) || call.method === 'HEAD') return reply
@@ -110,7 +117,24 @@ async function judged(call: Call, plan: Plan, reply: Reply, { clock, epochMs, la
     spoiled(plan)
     return reply
   }
-  if (last || reply.complete()) return reply
+  return last || reply.complete() ? reply : judgedAsWhole(call, plan, reply, clock)
+}
+
+async function judgedByError(
+  call: Call,
+  plan: Plan,
+  reply: Reply,
+  { clock, epochMs }: Pick<ChooseOptions, 'clock' | 'epochMs'>,
+): Promise<Reply> {
+  const { status, headers } = reply
+  const { start, reply: unread } = await looked(call, reply, clock, errorBytes, errorMs)
+  const outcome = outcomeOfReply(status, start)
+  decided(plan, outcome, againAfter(outcome, headers))
+  if (outcome !== 'good') plan.hintMs = waitHint(headers, start, epochMs())
+  return unread
+}
+
+async function judgedAsWhole(call: Call, plan: Plan, reply: Reply, clock: Clock): Promise<Reply> {
   const { start, whole, reply: unread } = await looked(call, reply, clock, wholeBytes)
   if (whole && start.length === 0) spoiled(plan)
   return unread

@@ -1,4 +1,5 @@
-import { isUpload, type Call, type Layer } from '../call.ts'
+import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
+import type { SidecarError } from '../errors.ts'
 
 /** How an upstream wants its key shown. */
 export interface Scheme {
@@ -29,16 +30,25 @@ export function isUsable(key: Pick<Key, 'current'> | undefined): boolean {
  */
 export function credential({ header, prefix }: Scheme, key: Key | undefined): Layer {
   if (key === undefined) return (next) => next
-  return (next) => async (call) => {
-    const shown = key.current()
-    const reply = await next(withHeader(call, header, prefix + shown))
-    if (reply.status !== 401 || (isUpload(call.body) && !call.body.untouched())) return reply
-    const renewed = await key.refresh()
-    if (renewed === undefined || renewed === shown) return reply
-    reply.drop()
+  const asked = (call: Call, next: Handler, shown: string): Promise<Reply> => next(withHeader(call, header, prefix + shown))
+  const renewed = async (call: Call, next: Handler, shown: string, refused: Reply): Promise<Reply> => {
+    const renewal = await key.refresh()
+    if (renewal === undefined || renewal === shown) return refused
+    refused.drop()
     // An attempt on a connection that had to be a new one counts as the one before it; this one is another.
     if (call.fresh) call.facts.attempts++
-    return next(withHeader(call, header, prefix + renewed))
+    return await asked(call, next, renewal)
+  }
+  return (next) => (call) => {
+    let shown: string
+    try {
+      shown = key.current()
+    } catch (err) {
+      return Promise.reject(err as SidecarError)
+    }
+    return asked(call, next, shown).then((reply) =>
+      reply.status !== 401 || (isUpload(call.body) && !call.body.untouched()) ? reply : renewed(call, next, shown, reply),
+    )
   }
 }
 

@@ -24,7 +24,7 @@ export function retry(options: RetryOptions): Layer {
     const { plan } = call
     if (plan === undefined) return next(call)
     begin(call, plan, options)
-    return attempts(call, plan, next, options)
+    return attempt(call, plan, next, options)
   }
 }
 
@@ -48,33 +48,44 @@ function begin({ life, facts }: Call, plan: Plan, { clock, longestWaitMs }: Retr
   })
 }
 
-async function attempts(call: Call, plan: Plan, next: Handler, options: RetryOptions): Promise<Reply> {
-  for (;;) {
-    let reply: Reply | undefined
-    let failure: unknown
-    try {
-      reply = await next(call)
-    } catch (err) {
-      failure = err
+/** Without `await`: nearly all calls are well at the first attempt. */
+function attempt(call: Call, plan: Plan, next: Handler, options: RetryOptions): Promise<Reply> {
+  return next(call).then(
+    (reply) => (plan.outcome === 'good' ? reply : goOn({ call, plan, next, options }, { reply })),
+    (failure: unknown) => goOn({ call, plan, next, options }, { failure }),
+  )
+}
+
+interface Trying {
+  readonly call: Call
+  readonly plan: Plan
+  readonly next: Handler
+  readonly options: RetryOptions
+}
+
+interface Ended {
+  readonly reply?: Reply
+  readonly failure?: unknown
+}
+
+async function goOn({ call, plan, next, options }: Trying, { reply, failure }: Ended): Promise<Reply> {
+  plan.route.budget.release(plan.price)
+  plan.price = 0
+  noteRepeatable(call, plan)
+  const step = await waited(call, plan, reply, options)
+  if (typeof step === 'string') {
+    if (step !== 'done') {
+      call.facts.unrepeated = step
+      options.refused(step)
     }
-    if (plan.outcome === 'good' && reply !== undefined) return reply
-    plan.route.budget.release(plan.price)
-    plan.price = 0
-    noteRepeatable(call, plan)
-    const step = await waited(call, plan, reply, options)
-    if (typeof step === 'string') {
-      if (step !== 'done') {
-        call.facts.unrepeated = step
-        options.refused(step)
-      }
-      if (reply === undefined) throw failure
-      // The client's own repeats would come on top of ours.
-      if (call.facts.attempts > 1 && reply.status >= 400) reply.headers['x-should-retry'] ??= 'false'
-      return reply
-    }
-    reply?.drop()
-    plan.next = step.at
+    if (reply === undefined) throw failure
+    // The client's own repeats would come on top of ours.
+    if (call.facts.attempts > 1 && reply.status >= 400) reply.headers['x-should-retry'] ??= 'false'
+    return reply
   }
+  reply?.drop()
+  plan.next = step.at
+  return await attempt(call, plan, next, options)
 }
 
 /** A client that repeats by itself is not repeated for where it has just been turned away: it will come back there. */

@@ -1,4 +1,4 @@
-import { isUpload, type Layer } from '../call.ts'
+import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import { SidecarError } from '../errors.ts'
 
 /**
@@ -6,21 +6,16 @@ import { SidecarError } from '../errors.ts'
  * attempt: the upstream has seen nothing of it.
  */
 export function stale(): Layer {
-  return (next) => async (call) => {
-    try {
-      return await next(call)
-    } catch (err) {
-      if (!(err instanceof SidecarError) || err.kind !== 'stale_connection') throw err
-      if (isUpload(call.body) && !call.body.untouched()) {
-        throw new SidecarError(
-          'no_reply',
-          'a kept connection closed while the upload was on its way, and uploads are not kept for repeating',
-          {
-            cause: err,
-          },
-        )
-      }
-      return next({ ...call, fresh: true })
-    }
+  // Not a function with `await`: every call passes here, and hardly any stays.
+  return (next) => (call) => next(call).then(undefined, (err: unknown) => again(call, next, err))
+}
+
+async function again(call: Call, next: Handler, err: unknown): Promise<Reply> {
+  if (!(err instanceof SidecarError) || err.kind !== 'stale_connection') throw err
+  if (isUpload(call.body) && !call.body.untouched()) {
+    throw new SidecarError('no_reply', 'a kept connection closed while the upload was on its way, and uploads are not kept for repeating', {
+      cause: err,
+    })
   }
+  return await next({ ...call, fresh: true })
 }

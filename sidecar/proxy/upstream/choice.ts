@@ -3,7 +3,7 @@ import type { Candidate } from './candidate.ts'
 import { leastBad } from './health/tier.ts'
 import type { Standing } from './standing.ts'
 
-/** Used for one choice at a time, and never across an await: choosing is done for every call. */
+/** Used for one choice at a time, and never across an await: choosing is done for every call, and an array that is emptied loses its memory. */
 const scratch: Candidate[] = []
 const standings: Standing[] = []
 
@@ -24,40 +24,43 @@ export function isChoice(plan: Plan, now: number): boolean {
 
 /** And for one more at one that has failed this call already, in a way that may be over: where there is no other. */
 export function choiceAgain(plan: Plan, now: number): Candidate | undefined {
-  scratch.length = 0
-  for (const candidate of plan.repeatable ?? []) if (candidate.standing.proven(plan.model, now)) scratch.push(candidate)
-  return best(plan, now)
+  return plan.repeatable === undefined ? undefined : among(plan, plan.repeatable, now, isProven)
 }
 
-function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate | undefined {
-  scratch.length = 0
-  for (const candidate of tier) if (isOpen(plan, candidate, now)) scratch.push(candidate)
-  return best(plan, now)
-}
-
-function best(plan: Plan, now: number): Candidate | undefined {
-  if (scratch.length < 2) return scratch[0]
+function among(plan: Plan, tier: readonly Candidate[], now: number, isIn = isOpen): Candidate | undefined {
+  let open = 0
   let roomy = 0
-  for (const candidate of scratch) if (candidate.standing.inFlight < candidate.connections) roomy++
-  standings.length = 0
-  for (const candidate of scratch) {
+  for (const candidate of tier) {
+    if (!isIn(plan, candidate, now)) continue
+    scratch[open++] = candidate
+    if (candidate.standing.inFlight < candidate.connections) roomy++
+  }
+  if (open < 2) return open === 0 ? undefined : scratch[0]
+  let weighed = 0
+  for (let at = 0; at < open; at++) {
+    const candidate = scratch[at]
+    if (candidate === undefined) continue
     const { standing } = candidate
     // Behind one that is full a call would wait.
     if (roomy > 0 && standing.inFlight >= candidate.connections) continue
     standing.weight = candidate.weight
     standing.ease = standing.easeOf(plan.model, now)
-    standings.push(standing)
+    standings[weighed++] = standing
   }
+  if (standings.length > weighed) standings.length = weighed
   const chosen = plan.route.strategy.choose(standings, plan.tokens, now)
-  return scratch.find(({ standing }) => standing === chosen)
+  for (let at = 0; at < open; at++) if (scratch[at]?.standing === chosen) return scratch[at]
+  return undefined
 }
 
 /** A call that has failed once goes on to one alone that is known to be well: in an outage of all, every further attempt would be in vain. */
 function isOpen(plan: Plan, candidate: Candidate, now: number): boolean {
   if (!fits(plan, candidate)) return false
   const { standing } = candidate
-  return plan.tried.length === 0 ? standing.usable(plan.model, now) : standing.proven(plan.model, now)
+  return plan.tried.length === 0 ? standing.usable(plan.model, now) : isProven(plan, candidate, now)
 }
+
+const isProven = ({ model }: Plan, { standing }: Candidate, now: number): boolean => standing.proven(model, now)
 
 /** One that may be well again: worth an attempt where nothing better is left. */
 export function hopeful(plan: Plan, now: number): Candidate | undefined {

@@ -23,9 +23,9 @@ export function settle(plan: Plan, { what, condition }: Ended, { clock, beganMs 
   plan.visit = undefined
   const now = clock.now()
   const { standing } = visit
-  const candidate = plan.tried.findLast((one) => one.standing === standing)
   const good = outcome === 'good'
-  standing.ended(visit, { outcome, what, hintMs, now, mayEject: good || candidate === undefined ? undefined : judge(plan, candidate, now) })
+  const candidate = good ? undefined : plan.tried.findLast((one) => one.standing === standing)
+  standing.ended(visit, { outcome, what, hintMs, now, mayEject: candidate && judge(plan, candidate, now) })
   if (condition !== undefined) standing.condition.note(condition, what, now)
   if (good || outcome === 'committed') return
   if (outcome === 'client_abort') plan.route.strategy.observe(standing, { kind: 'abandoned', waitedMs: now - beganMs }, now)

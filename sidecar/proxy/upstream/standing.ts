@@ -2,7 +2,7 @@ import { outcomes, type Outcome } from '../llm/outcome.ts'
 import { condition, type Condition } from './condition.ts'
 import { health, type Health, type HealthState, type Pass } from './health.ts'
 import { checkedHealth, type CheckedHealth } from './health/checkedHealth.ts'
-import { healthBook } from './health/book.ts'
+import { book } from './health/book.ts'
 import type { HealthNumbers } from './health/numbers.ts'
 import { worstOf } from './health/tier.ts'
 import type { Candidate as Weighed } from './strategies/strategy.ts'
@@ -96,19 +96,11 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
   const { upstream, numbers, random, changed } = options
   const atHost = host.level
   const account: Level = { health: health(random, numbers), told: 'healthy' }
-  const levels = new WeakMap<Health, Level>()
-  const book = healthBook(() => {
-    const opened = health(random, numbers)
-    levels.set(opened, { health: opened, told: 'healthy' })
-    return opened
-  })
+  const levels = book((): Level => ({ health: health(random, numbers), told: 'healthy' }))
   /** The key that was refused: another one deserves to be tried at once. */
   let refused: { readonly key: string | undefined } | undefined
 
-  const levelOf = (model: string): Level => {
-    const known = book.of(upstream, credential, model)
-    return levels.get(known) ?? { health: known, told: 'healthy' }
-  }
+  const levelOf = levels.of
   const ofAccount = (): Health => {
     if (refused !== undefined && currentKey() !== refused.key) {
       refused = undefined
@@ -138,6 +130,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     usable: (model, now) => atHost.health.usable(now) && ofAccount().usable(now) && levelOf(model).health.usable(now),
     sound: (model, now) => atHost.health.sound(now) && ofAccount().sound(now) && levelOf(model).health.sound(now),
     proven: (model, now) => atHost.health.proven(now) && ofAccount().proven(now) && levelOf(model).health.proven(now),
+    easeOf: (model, now) => Math.min(atHost.health.ease(now), account.health.ease(now), levelOf(model).health.ease(now)),
     ...merged(three),
     asked: (model) => ({
       state: (now) => standing.state(model, now),
@@ -146,7 +139,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     }),
     overall: (now) => {
       const common = worstOf([atHost.health.state(now), ofAccount().state(now)])
-      return words(common) === 'healthy' ? worstOf(book.about(upstream).map((one) => one.health.state(now))) : common
+      return words(common) === 'healthy' ? worstOf(levels.all().map((one) => one.health.state(now))) : common
     },
     began: (model, tokens, now) => {
       standing.inFlight++
@@ -193,13 +186,13 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
       tell(account, '', told)
       tell(atHost, '', told)
     },
-    known: () => book.about(upstream).map((one) => one.health),
+      for (const { health: one } of levels.all()) one.hasten(now)
   }
   return standing
 }
 
 /** What three healths say together. */
-function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'until' | 'easeOf' | 'state'> {
+function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'until' | 'state'> {
   return {
     until: (model, now) => {
       let last: number | undefined
@@ -209,7 +202,6 @@ function merged(three: (model: string) => readonly Health[]): Pick<Standing, 'un
       }
       return last
     },
-    easeOf: (model, now) => Math.min(...three(model).map((one) => one.ease(now))),
     state: (model, now) => worstOf(three(model).map((one) => one.state(now))),
   }
 }

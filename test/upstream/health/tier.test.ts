@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { health, type Health } from '../../../sidecar/proxy/upstream/health.ts'
-import { healthBook } from '../../../sidecar/proxy/upstream/health/book.ts'
+import { book } from '../../../sidecar/proxy/upstream/health/book.ts'
 import { leastBad, mayEject, worstOf } from '../../../sidecar/proxy/upstream/health/tier.ts'
 
 const plain = (): Health => health(() => 0.5)
@@ -64,36 +64,24 @@ test('of an upstream the worst is told', () => {
 })
 
 test('each model of an upstream is well or ill for itself', () => {
-  const book = healthBook(plain)
-  for (let n = 0; n < 5; n++) book.of('u', 'key', 'a').note(book.of('u', 'key', 'a').admit(0), 'hard', 0)
-  assert.equal(book.of('u', 'key', 'a').state(0), 'ejected')
-  assert.equal(book.of('u', 'key', 'b').state(0), 'healthy')
-  assert.equal(book.of('u', 'other key', 'a').state(0), 'healthy')
+  const models = book(plain)
+  for (let n = 0; n < 5; n++) models.of('a').note(models.of('a').admit(0), 'hard', 0)
+  assert.equal(models.of('a').state(0), 'ejected')
+  assert.equal(models.of('b').state(0), 'healthy')
   assert.deepEqual(
-    book.about('u').map(({ credential, model, health: one }) => [credential, model, one.state(0)]),
-    [
-      ['key', 'a', 'ejected'],
-      ['key', 'b', 'healthy'],
-      ['other key', 'a', 'healthy'],
-    ],
+    models.all().map((one) => one.state(0)),
+    ['ejected', 'healthy'],
   )
 })
 
-test('names that clients make up push out the least lately used, and the book stays small', () => {
-  const book = healthBook(plain, 3)
-  const first = book.of('u', 'key', 'real')
+test('names that clients make up push out what was not asked for lately, and the book stays small', () => {
+  const models = book(plain, 3)
+  const first = models.of('real')
   for (let n = 0; n < 100; n++) {
-    book.of('u', 'key', `made up ${n}`)
-    assert.equal(book.of('u', 'key', 'real'), first)
+    models.of(`made up ${n}`)
+    assert.equal(models.of('real'), first)
   }
-  assert.equal(book.about('u').length, 3)
-})
-
-test('a changed key is told to everyone who uses it', () => {
-  const book = healthBook(plain)
-  for (const model of ['a', 'b']) book.of('u', 'key', model).note(book.of('u', 'key', model).admit(0), 'auth', 0)
-  book.of('v', 'other', 'a').note(book.of('v', 'other', 'a').admit(0), 'auth', 0)
-  book.credentialChanged('key')
-  assert.equal(worstOf(book.about('u').map(({ health: one }) => one.state(0))), 'healthy')
-  assert.equal(book.of('v', 'other', 'a').state(0), 'auth_failed')
+  assert.equal(models.all().length, 3)
+  for (let n = 0; n < 6; n++) models.of(`made up ${n}`)
+  assert.notEqual(models.of('real'), first)
 })

@@ -57,6 +57,7 @@ export function peakEwma(options: PeakEwmaOptions): Strategy {
   const marks = new WeakMap<Candidate, Mark>()
   // Without ease: who has just come back is held back before the turns.
   const takeTurns = turns(weightOf)
+  // Kept from choice to choice: an array that is emptied loses its memory.
   const costs: number[] = []
   const good: Candidate[] = []
   let usualMs = unknownMs
@@ -86,20 +87,22 @@ export function peakEwma(options: PeakEwmaOptions): Strategy {
 
   const bestOf = (candidates: readonly Candidate[], moment: Moment): Candidate | undefined => {
     let least = Infinity
-    costs.length = 0
-    for (const candidate of candidates) {
+    for (let at = 0; at < candidates.length; at++) {
+      const candidate = candidates[at]
+      if (candidate === undefined) continue
       // Who has just come back is left out now and then, however fast it is: its caches are cold, or its limit is near.
       const out = candidate.ease < 1 && random() >= candidate.ease
       const cost = out ? Infinity : costOf(candidate, moment)
-      costs.push(cost)
+      costs[at] = cost
       if (cost < least) least = cost
     }
-    good.length = 0
+    let found = 0
     for (let at = 0; at < candidates.length; at++) {
       const candidate = candidates[at]
-      if (candidate !== undefined && least < Infinity && (costs[at] ?? Infinity) <= least * level) good.push(candidate)
+      if (candidate !== undefined && least < Infinity && (costs[at] ?? Infinity) <= least * level) good[found++] = candidate
     }
-    return good.length === 0 ? draw(candidates, random) : takeTurns(good)
+    if (good.length > found) good.length = found
+    return found === 0 ? draw(candidates, random) : takeTurns(good)
   }
 
   const betterOfTwo = (candidates: readonly Candidate[], moment: Moment): Candidate | undefined => {
