@@ -186,7 +186,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
       tell(account, '', told)
       tell(atHost, '', told)
     },
-      for (const { health: one } of levels.all()) one.hasten(now)
+    known: () => levels.all().map((one) => one.health),
   }
   return standing
 }
