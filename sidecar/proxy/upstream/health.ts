@@ -143,6 +143,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       // A call that has hung since before speaks of the time before, and may hang for minutes.
       if (place.taken(now)) era += 2
       place.leave()
+      term.over()
     },
     credentialChanged: () => {
       term.paid()
