@@ -157,7 +157,7 @@ export const health = mapping({
   longestEjection: setting(duration(), {
     default: '5m',
     help: 'The bound of the doubling.',
-    reason: 'Recovery is seen soon enough, and a dead upstream costs one call in five minutes.',
+    reason: 'A dead upstream costs one call in five minutes; checks that see it come back end an ejection sooner.',
   }),
   mostEjected: setting(share, {
     default: 0.5,

@@ -1,6 +1,6 @@
 import type { Call } from '../../sidecar/proxy/call.ts'
 import type { Metrics } from '../../sidecar/observe/metrics.ts'
-import { isCalm, minutes, noFaults, type Down, type Faults } from './faults.ts'
+import { isCalm, limitedUntil, minutes, noFaults, type Down, type Faults } from './faults.ts'
 import { shares, type Shares } from './shares.ts'
 
 /** What came of a run. */
@@ -39,7 +39,9 @@ export interface Outage extends Down {
   /** Calls that came meanwhile, and the attempts that were made for them anywhere. */
   readonly calls: number
   readonly attempts: number
-  /** From its end to the beginning of the first attempt that was answered; undefined where there was none. */
+  /** When it can answer calls again: it may be over its limit when it comes back. */
+  readonly backMs: number
+  /** From then to the beginning of the first attempt that was answered; undefined where there was none. */
   readonly seenMs: number | undefined
 }
 
@@ -59,8 +61,11 @@ const afterMs = 2 * minutes
 /** Writes down what happens in a run. */
 export function figures(upstreams: Readonly<Record<string, Faults>>, now: () => number) {
   const names = Object.keys(upstreams)
-  const outages: Open<Outage>[] = names.flatMap((upstream) =>
-    (upstreams[upstream]?.down ?? []).map((down) => ({ ...down, upstream, calls: 0, attempts: 0, seenMs: undefined })),
+  const outages: Open<Outage>[] = Object.entries(upstreams).flatMap(([upstream, faults]) =>
+    faults.down.map((down) => {
+      const backMs = limitedUntil(faults, down.toMs)?.untilMs ?? down.toMs
+      return { ...down, upstream, calls: 0, attempts: 0, backMs, seenMs: undefined }
+    }),
   )
   const lost = new Map<string, number>()
   const attemptsAt = new Map(names.map((name) => [name, 0]))
@@ -92,7 +97,7 @@ export function figures(upstreams: Readonly<Record<string, Faults>>, now: () => 
       if (facts.attempts > 1) addedToRepeated.push(queuedMs - beganMs)
       firstByte.push(firstByteMs - beganMs)
       for (const outage of outages) {
-        const sinceMs = queuedMs - outage.toMs
+        const sinceMs = queuedMs - outage.backMs
         if (outage.upstream === upstream && sinceMs >= 0) outage.seenMs = Math.min(outage.seenMs ?? Infinity, sinceMs)
       }
     },

@@ -41,7 +41,7 @@ export const attemptsInOutages =
 export const seenAgain =
   (withinMs: number): Goal =>
   ({ outages, lastsMs }) => {
-    const ended = outages.filter(({ toMs }) => toMs + withinMs < lastsMs)
+    const ended = outages.filter(({ backMs }) => backMs + withinMs < lastsMs)
     const worst = Math.max(...ended.map(({ seenMs = Infinity }) => seenMs))
     return { text: `an upstream that is back is used within ${inSeconds(withinMs)}`, shown: inSeconds(worst), met: worst <= withinMs }
   }

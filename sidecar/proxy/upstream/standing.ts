@@ -139,7 +139,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     }),
     overall: (now) => {
       const common = worstOf([atHost.health.state(now), ofAccount().state(now)])
-      return words(common) === 'healthy' ? worstOf(levels.all().map((one) => one.health.state(now))) : common
+      return words(common) === 'healthy' ? worstOf([common, ...levels.all().map((one) => one.health.state(now))]) : common
     },
     began: (model, tokens, now) => {
       standing.inFlight++
