@@ -4,7 +4,13 @@ import { simulate } from './run.ts'
 import type { Scenario } from './scenario.ts'
 import { allDown, calm, daily, others } from './scenarios.ts'
 
-const { values } = parseArgs({ options: { seed: { type: 'string', default: '1' }, calls: { type: 'string', default: '1000000' } } })
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    calls: { type: 'string', default: '1000000' },
+    only: { type: 'string', default: '' },
+  },
+})
 const seed = Number(values.seed)
 const calls = Number(values.calls)
 if (!Number.isSafeInteger(seed) || seed < 0 || !Number.isSafeInteger(calls) || calls < 1) {
@@ -17,7 +23,11 @@ const scenarios: readonly Scenario[] = [
   ...(['refused', 'busy', 'unreachable'] as const).map((how) => allDown({ seed, how })),
   calm({ seed, calls: 100_000 }),
   ...others(seed),
-]
+].filter(({ name }) => name.includes(values.only))
+if (scenarios.length === 0) {
+  console.error(`simulate: no scenario has "${values.only}" in its name`)
+  process.exit(64)
+}
 
 let missed = 0
 for (const scenario of scenarios) {

@@ -53,7 +53,7 @@ interface Mark {
  * quickly and forgotten slowly, towards what is usual among its like: one of which nothing is heard is neither perfect nor lost.
  */
 export function peakEwma(options: PeakEwmaOptions): Strategy {
-  const { random, decayMs = 20_000, penaltyMs = 5_000, penaltyDecayMs = 10_000, unknownMs = 1_000 } = options
+  const { random, decayMs = 20_000, penaltyMs = 5_000, penaltyDecayMs = 5_000, unknownMs = 1_000 } = options
   const marks = new WeakMap<Candidate, Mark>()
   // Without ease: who has just come back is held back before the turns.
   const takeTurns = turns(weightOf)
