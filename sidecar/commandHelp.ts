@@ -10,7 +10,7 @@ export const usage = `Usage: outrider COMMAND [OPTIONS]
   proxy [--config FILE]   serve calls, as the config or the environment says
   injector                put sidecars into the pods of a cluster
   validate FILE...        say everything that is wrong with a config
-  demo [--port PORT]      the proxy in front of a fake provider, to try it out
+  demo [--port PORT]      the proxy in front of two fake providers, to try it out
   health [--port PORT]    ask a running sidecar whether it is ready
   sleep DURATION          wait, in an image without a shell
 
@@ -60,7 +60,7 @@ Says everything that is wrong with these configs, and ends with 64 if there is s
 `,
   demo: `Usage: outrider demo [--port PORT]
 
-Runs the proxy in front of a fake provider, and shows calls to paste.
+Runs the proxy in front of two fake providers, and shows calls to paste.
 
   --port PORT     where to listen; 8080 unless given, 0 for any free port
   --help          this text

@@ -29,7 +29,7 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...sameNames(root, 'routes'),
       ...unknownUpstreams(root),
     ],
-    warnings: trials(root),
+    warnings: [...trials(root), ...noAttemptLeft(root)],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]
@@ -159,6 +159,12 @@ function inTheClear(upstream: Fields, path: Path): Finding[] {
   const { protocol, hostname } = URL.parse(url) ?? {}
   if (protocol !== 'http:' || hostname === undefined || isLoopback(hostname.replace(/^\[|\]$/g, ''))) return []
   return [{ path: [...path, 'url'], message: 'is http: the key travels unencrypted' }]
+}
+
+function noAttemptLeft(root: Fields): Finding[] {
+  const lists = [fields(root['routing'])['fallbacks'], ...items(root['routes']).map(({ fallbacks }) => fallbacks)]
+  if (fields(root['retry'])['attempts'] !== 1 || !lists.some((list) => Array.isArray(list) && list.length > 0)) return []
+  return [{ path: ['retry', 'attempts'], message: 'leaves none for a fallback: a call that fails is not asked of another model' }]
 }
 
 function trials(root: Fields): Finding[] {

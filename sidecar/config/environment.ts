@@ -50,7 +50,7 @@ export async function configFromEnvironment(env: Env): Promise<Parsed> {
       ...(defaultModel && { defaultModel: put('routing.defaultModel', defaultModel.name, defaultModel.value) }),
       ...(fallbackModel && { fallbacks: [{ model: put('routing.fallbacks[0].model', fallbackModel.name, fallbackModel.value) }] }),
     },
-    ...retryOf(retries, problems),
+    ...retryOf(retries, problems, written),
   }
   problems.push(...samePort(port, admin), ...controlPort(port), ...controlPort(admin))
 
@@ -147,8 +147,9 @@ function timeoutsOf(timeout: Chosen | undefined, problems: Problem[]): object {
 }
 
 /** Repeats come on top of the first attempt. */
-function retryOf(retries: Chosen | undefined, problems: Problem[]): object {
+function retryOf(retries: Chosen | undefined, problems: Problem[], written: Map<string, string>): object {
   if (retries === undefined) return {}
+  written.set('retry.attempts', retries.name)
   if (/^\d$/.test(retries.value)) return { retry: { attempts: 1 + Number(retries.value) } }
   problems.push({ path: retries.name, message: 'must be a whole number from 0 to 9' })
   return {}

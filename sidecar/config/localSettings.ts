@@ -16,7 +16,7 @@ export const local = mapping({
   }),
   models: setting(flag, {
     default: true,
-    help: 'Keep the answer to GET /v1/models for five minutes, and serve the old one while the upstream is down.',
+    help: 'Answer GET /v1/models with one list of all upstreams, keep it for five minutes, and serve an old one while an upstream is down.',
     reason: 'Lists change in weeks, and programs ask for them at every start: one that finds the provider down should start all the same.',
   }),
   streamAlias: setting(flag, {

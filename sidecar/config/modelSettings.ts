@@ -19,6 +19,11 @@ const tokens = count({ most: 1_000_000_000 })
 const aTemperature = 'must be a number from 0 to 2, without quotes'
 const temperature = v.pipe(v.number(aTemperature), v.minValue(0, aTemperature), v.maxValue(2, aTemperature))
 
+/** What not every model can do. */
+export const features = ['tools', 'prefill', 'images', 'audio', 'files', 'schema', 'stream', 'choices', 'logprobs', 'reasoning'] as const
+export type Feature = (typeof features)[number]
+const feature = v.picklist(features, `must be one of ${features.join(', ')}`)
+
 const model = mapping({
   name: required(modelName, { help: 'What clients ask for.' }),
   version: optional(version, { help: 'Semantic version of this entry; `validate --against OLD` refuses one that goes backwards.' }),
@@ -39,6 +44,9 @@ const model = mapping({
     }),
     { help: 'What it takes.' },
   ),
+  lacks: optional(v.pipe(v.array(feature, 'must be a list of features'), v.minLength(1, 'is empty: leave it out')), {
+    help: 'What it cannot do: tools, prefill (a last message of the assistant), images, audio, files, schema (JSON by a schema), stream, choices (n above 1), logprobs, reasoning. As a fallback it is passed over for calls that ask for that.',
+  }),
   defaults: optional(
     mapping({
       maxTokens: optional(tokens, { help: 'The most tokens of an answer, where the client set no such limit.' }),

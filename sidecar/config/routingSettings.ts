@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { affinity, affinitySettings, pins } from './affinitySettings.ts'
 import { count, duration, headerName, name, share } from './kinds.ts'
 import { mapping, named } from './mapping.ts'
 import { modelName } from './modelSettings.ts'
@@ -32,6 +33,7 @@ export const route = mapping({
   }),
   upstreams: optional(upstreamNames, { help: 'Where calls of this route may go; all upstreams unless named.' }),
   strategy: optional(strategy, { help: 'How one is chosen among them, where it differs from routing.strategy.' }),
+  affinity: optional(affinity, { help: 'What calls have in common that go to the same one, where it differs from routing.affinity.' }),
   fallbacks: optional(fallbacks, { help: 'Models to ask when this one cannot be had, in this order.' }),
 })
 
@@ -57,6 +59,8 @@ export const routing = mapping({
     help: 'How an upstream is chosen among those of a tier.',
     reason: 'It goes by what hurts: the time to the first byte, times what is already waiting there.',
   }),
+  ...affinitySettings,
+  pins: v.optional(required(pins, { help: 'Calls that name what one account has made go back to it, and never to another.' }), {}),
   defaultModel: optional(modelName, { help: 'The model of calls that name none.' }),
   aliases: optional(named(modelName, modelName), { help: 'Names that clients may use for other models.' }),
   priority: optional(priority, { help: 'Lets a header choose the model.' }),

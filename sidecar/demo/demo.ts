@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { banner } from './demoBanner.ts'
 import { shortLog } from './demoLog.ts'
-import { startProvider, type ProviderOptions } from './provider.ts'
+import { startProvider, type ProviderOptions, type RunningProvider } from './provider.ts'
 
 export type DemoOptions = {
   /** Where the proxy should listen: 8080 unless said otherwise. */
@@ -22,7 +22,10 @@ export type DemoOptions = {
 // About the pace of a small hosted model, so that a stream is seen to stream.
 const modelPace = { firstTokenMs: 200, tokenMs: 25 }
 
-/** Runs the proxy in front of a fake provider, and says what to paste to see it work. */
+/** Calls go to the first, as long as that can be used. */
+const names = ['north', 'south'] as const
+
+/** Runs the proxy in front of two fake providers, and says what to paste to see it work. */
 export async function demo({
   port: wanted = 8080,
   out,
@@ -30,10 +33,16 @@ export async function demo({
   startProxy,
   pace = modelPace,
 }: DemoOptions): Promise<{ close(): Promise<void> }> {
-  // Made anew each time: a key that stands in the source is one that people begin to use.
-  const key = `sk-demo-${randomBytes(12).toString('hex')}`
-  const provider = await startProvider({ ...pace, expectKey: key, remember: false })
+  const providers: Provider[] = []
+  const closeProviders = async (): Promise<void> => {
+    for (const { running } of providers) await running.close()
+  }
   try {
+    for (const [at, name] of names.entries()) {
+      // Made anew each time: a key that stands in the source is one that people begin to use.
+      const key = `sk-demo-${randomBytes(12).toString('hex')}`
+      providers.push({ name, key, running: await startProvider({ ...pace, expectKey: key, other: at > 0, remember: false }) })
+    }
     const port = await freePort(wanted)
     const adminPort = await freePort(9090, port)
     const controlPort = await freePort(9091, port, adminPort)
@@ -42,7 +51,7 @@ export async function demo({
     const log = (lines: string): void => {
       if (shows) out.write(shortLog(lines))
     }
-    const proxy = await startProxy(configText({ port, adminPort, controlPort, upstreamUrl: `${provider.url}/v1`, key }), log)
+    const proxy = await startProxy(configText({ port, adminPort, controlPort, providers }), log)
     const taken = wanted === 0 || port === wanted ? {} : { takenPort: wanted }
     const colour = !plain && 'isTTY' in out && out.isTTY === true
     out.write(banner({ url: loopback(proxy.url), adminUrl: `http://localhost:${adminPort}`, ...taken }, colour))
@@ -51,25 +60,32 @@ export async function demo({
       async close() {
         shows = false
         await proxy.close()
-        await provider.close()
+        await closeProviders()
         out.write('\nThe demo has ended.\n')
       },
     }
   } catch (err) {
-    await provider.close()
+    await closeProviders()
     throw err
   }
+}
+
+interface Provider {
+  readonly name: string
+  readonly key: string
+  readonly running: RunningProvider
 }
 
 interface DemoConfig {
   readonly port: number
   readonly adminPort: number
   readonly controlPort: number
-  readonly upstreamUrl: string
-  readonly key: string
+  readonly providers: readonly Provider[]
 }
 
-function configText({ port, adminPort, controlPort, upstreamUrl, key }: DemoConfig): string {
+function configText({ port, adminPort, controlPort, providers }: DemoConfig): string {
+  const upstreams = providers.map(({ name, running }, at) => ({ name, url: `${running.url}/v1`, credential: name, tier: at + 1 }))
+  const credentials = Object.fromEntries(providers.map(({ name, key }) => [name, { value: key }]))
   return `listen:
   port: ${port}
 admin:
@@ -77,18 +93,17 @@ admin:
   port: ${adminPort}
 control:
   port: ${controlPort}
-upstreams:
-  - name: demo
-    url: ${upstreamUrl}
-    credential: demo
-credentials:
-  demo:
-    value: ${key}
+upstreams: ${JSON.stringify(upstreams)}
+credentials: ${JSON.stringify(credentials)}
 # Nobody wants to wait a minute to see a wait end.
 timeouts:
   firstEvent: 5s
   idle: 5s
   total: 15s
+# Nor minutes for a provider whose money is said to be at an end.
+health:
+  exhausted: 5s
+  longestExhausted: 5s
 `
 }
 

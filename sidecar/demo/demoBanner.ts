@@ -17,7 +17,7 @@ export function banner({ url, adminUrl, takenPort }: Addresses, colour: boolean)
   const block = (title: string, ...lines: string[]) => [bold(title), ...lines.map((line) => `  ${line}`), '']
   return [
     '',
-    bold('Outrider stands between your app and a fake LLM provider in this process.'),
+    bold('Outrider stands between your app and two fake LLM providers, north and south.'),
     ...(takenPort === undefined ? [] : [`Port ${takenPort} is taken, so a free one is used.`]),
     '',
     `  base URL   ${url}/v1`,
@@ -48,11 +48,22 @@ export function banner({ url, adminUrl, takenPort }: Addresses, colour: boolean)
       `       ${words}`,
     ),
     ...block(
-      'Models that misbehave: put one in place of gpt-4o-mini',
-      ...Object.entries(moods).map(([name, { does }]) => `${name.padEnd(14)}${does}`),
+      'Failover: north fails, south answers (see x-outrider-upstream)',
+      `curl -i ${url}/v1/chat/completions \\`,
+      `  ${isJson}`,
+      `  -d '{"model":"demo-failover",${words}`,
     ),
-    '  An answer of ours says so in x-outrider-error: see it with curl -i. Waits are',
-    '  short here: 5 s for a stream to begin or go on, 15 s for a whole answer.',
+    '  After five times north is left alone for a while (x-outrider-attempts: 1).',
+    '',
+    ...block(
+      'Models that misbehave: put one in place of gpt-4o-mini',
+      ...Object.entries(moods)
+        .filter(([, { here }]) => here !== true)
+        .map(([name, { does }]) => `${name.padEnd(14)}${does}`),
+    ),
+    '  They do so at both providers. An answer of ours says so in x-outrider-error:',
+    '  see it with curl -i. Waits are short here: 5 s for a stream to begin or go on,',
+    '  at each of the two, and 15 s for a whole answer.',
     '',
     ...block('Is it ready, and what has it done', `curl ${adminUrl}/readyz`, `curl ${adminUrl}/metrics`),
     ...block('With the openai SDK (any text will do as its key)', `new OpenAI({ baseURL: '${url}/v1', apiKey: 'none' })`),

@@ -19,8 +19,14 @@ function short(text: string): string {
   }
 }
 
-function call({ method, path, model, stream, status, error, fault, total_ms: ms }: Line): string {
+/** Who was asked: `north`, or `north 500, then south` where one took over. */
+function who(tried: unknown): string {
+  const attempts = Array.isArray(tried) ? (tried as readonly { readonly upstream: string; readonly outcome: number | string }[]) : []
+  return attempts.map(({ upstream, outcome }, at) => (at === attempts.length - 1 ? upstream : `${upstream} ${outcome}`)).join(', then ')
+}
+
+function call({ method, path, model, stream, status, error, fault, tried, total_ms: ms }: Line): string {
   const failure = typeof error === 'string' && typeof fault === 'string' ? `${error} (${fault})` : ''
-  const words = [status, method, path, model, stream === true ? 'stream' : '', `${Math.round(Number(ms))} ms`, failure]
+  const words = [status, method, path, model, stream === true ? 'stream' : '', `${Math.round(Number(ms))} ms`, who(tried), failure]
   return words.filter((word) => word !== undefined && word !== '').join(' ')
 }

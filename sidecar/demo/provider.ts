@@ -18,6 +18,8 @@ export type ProviderOptions = Partial<Pace> & {
   /** The key to show: as a bearer token, or, where the API is Anthropic's, as `x-api-key` too. Unset, any key or none will do. */
   readonly expectKey?: string
   readonly models?: readonly string[]
+  /** Not the first of several: what fails at one of them only works here. */
+  readonly other?: boolean
   /** Whether `seen` keeps the requests; off where nobody reads them and memory would grow. */
   readonly remember?: boolean
 }
@@ -76,7 +78,7 @@ export async function startProvider(options: ProviderOptions = {}): Promise<Runn
 }
 
 /** The provider's answers without its listener, for whoever serves them among other things. */
-export function answering({ expectKey, models = demoModels, firstTokenMs = 0, tokenMs = 0 }: ProviderOptions = {}) {
+export function answering({ expectKey, models = demoModels, other, firstTokenMs = 0, tokenMs = 0 }: ProviderOptions = {}) {
   const limits = rateLimits()
   return async (req: IncomingMessage, res: ServerResponse, { seen: { whole }, leave }: Witness): Promise<void> => {
     const startedAt = performance.now()
@@ -90,7 +92,7 @@ export function answering({ expectKey, models = demoModels, firstTokenMs = 0, to
       const asked = { method: req.method ?? '', path, dialect, body, models, requestId: id }
       const answer = problem === undefined ? answerTo(asked) : refusal(dialect, problem, id)
       const pace = { firstTokenMs, tokenMs }
-      const mood = problem === undefined ? moodOf(body, models) : undefined
+      const mood = problem === undefined ? moodOf(body, models, other) : undefined
       await (mood === undefined ? send(answer, res, pace) : mood.play({ res, dialect, requestId: id, answer, pace, leave }))
     } catch {
       await fail(res, dialect)

@@ -18,6 +18,8 @@ export interface Scene {
 export interface Mood {
   /** For the banner. */
   readonly does: string
+  /** Another provider with this model is in a good mood. */
+  readonly here?: true
   readonly play: (scene: Scene) => Promise<void>
 }
 
@@ -33,6 +35,7 @@ const page = '<html>\n<head><title>502 Bad Gateway</title></head>\n<body><h1>502
 
 /** Models that misbehave, each in the one way that its name says. */
 export const moods: Readonly<Record<string, Mood>> = {
+  'demo-failover': { ...refuses('fails with 500 at north, and south answers', problems.failed), here: true },
   'demo-slow': {
     does: 'thinks for 2 s, then writes slowly',
     play: ({ res, answer }) => send(answer, res, { firstTokenMs: 2_000, tokenMs: 150 }),
@@ -80,12 +83,13 @@ export const moods: Readonly<Record<string, Mood>> = {
 }
 
 /** The mood of the model that a request names, if it has one and may be asked for. */
-export function moodOf(body: Buffer, models: readonly string[]): Mood | undefined {
+export function moodOf(body: Buffer, models: readonly string[], isOther = false): Mood | undefined {
   // Only such a request is read twice.
   if (!body.includes('"demo-')) return undefined
   try {
     const { model } = JSON.parse(body.toString()) as { model?: unknown }
-    return typeof model === 'string' && models.includes(model) && Object.hasOwn(moods, model) ? moods[model] : undefined
+    const mood = typeof model === 'string' && models.includes(model) && Object.hasOwn(moods, model) ? moods[model] : undefined
+    return isOther && mood?.here === true ? undefined : mood
   } catch {
     return undefined
   }

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
@@ -34,6 +34,19 @@ export async function bundle(outdir: string, entries: Entries = program): Promis
     plugins: [lateHttp2, apart(entries)],
     logLevel: 'warning',
   })
+  for (const name of Object.keys(entries)) escapeLetters(join(outdir, `${name}.cjs`))
+}
+
+/**
+ * Node holds a text of more than 1 MiB with two bytes for each letter if one letter is not ASCII. Esbuild writes them so in strings, but not in
+ * the names of authors at the end.
+ */
+function escapeLetters(file: string): void {
+  const text = readFileSync(file, 'utf8')
+  writeFileSync(
+    file,
+    text.replaceAll(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`),
+  )
 }
 
 /** Undici loads HTTP/2 with its client; in here it waits for the first connection that speaks it: 0.6 MiB of every other pod. */

@@ -49,7 +49,8 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
   const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
   const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
   const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
-  const upstream = attempts === 0 ? '' : `,"upstream":"${facts.upstream}"`
+  const chosen = facts.chosenBy === undefined ? '' : `,"chosen_by":"${facts.chosenBy}"`
+  const upstream = attempts === 0 ? chosen : `,"upstream":"${facts.upstream}"${chosen}`
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
     `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}` +

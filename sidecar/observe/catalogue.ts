@@ -41,6 +41,7 @@ export const catalogue = {
   ),
   outrider_checks_total: counter('Checks that an upstream was asked for, good or failed.', 'upstream', 'result'),
   outrider_retries_refused_total: counter('Attempts that would have been allowed by the failure before them, and were not made.', 'reason'),
+  outrider_pins: gauge('Ids of files, responses and the like of which it is known which account made them.'),
   outrider_sockets: gauge('TCP sockets open, of clients, upstreams and scrapers together.'),
   outrider_log_lines_dropped_total: counter('Log lines lost because nobody took them from standard output.'),
   outrider_event_loop_lag_seconds: gauge('How late the event loop came to what was due, asked at the scrape.'),

@@ -11,11 +11,12 @@ export interface EverythingSources {
   readonly alarms: () => number
   readonly heldBytes: () => number
   readonly webSockets: () => number
+  readonly pins: () => number
   readonly configState: () => ConfigState
 }
 
 /** What the control port tells: all of `/v1/stats` and `/health`, and what stands behind them. Never a key. */
-export function everything({ live, listening, draining, alarms, heldBytes, webSockets, configState }: EverythingSources): unknown {
+export function everything({ live, listening, draining, alarms, heldBytes, webSockets, pins, configState }: EverythingSources): unknown {
   const { rss, heapUsed } = process.memoryUsage()
   const { config, status } = live.current
   const { hash, loadedMs, reloads, problems } = configState()
@@ -27,6 +28,7 @@ export function everything({ live, listening, draining, alarms, heldBytes, webSo
     alarms: alarms(),
     web_sockets: webSockets(),
     held_bytes: heldBytes(),
+    pins: pins(),
     process: { pid: process.pid, node: process.version, resident_bytes: rss, heap_bytes: heapUsed },
     config: { hash, loaded_at: new Date(loadedMs).toISOString(), reloads, last_reload_errors: problems, document: masked(config) },
   }

@@ -138,5 +138,5 @@ function countAttempts({ tried = [], attempts, upstream }: Facts, countOf: (upst
     countOf(one.upstream).n++
     rest--
   }
-  countOf(upstream).n += rest
+  if (rest > 0) countOf(upstream).n += rest
 }

@@ -11,6 +11,7 @@ export interface Readings {
   readonly connections: () => { open: number; busy: number; waiting: number }
   readonly webSockets: () => number
   readonly droppedLines: () => number
+  readonly pins: () => number
   readonly config: () => ConfigReading
   readonly upstreamStates: () => readonly { readonly upstream: string; readonly state: HealthState }[]
 }
@@ -34,6 +35,7 @@ export function readings({ register }: Exposition, sources: Readings, rate: () =
   one('outrider_held_bytes', sources.heldBytes)
   several('outrider_connections', 'state', sources.connections)
   one('outrider_sockets', openSockets)
+  one('outrider_pins', sources.pins)
   one('outrider_log_lines_dropped_total', sources.droppedLines)
   one('outrider_event_loop_lag_seconds', eventLoopLag)
   one('outrider_event_loop_busy_seconds_total', () => performance.eventLoopUtilization().active / 1_000)

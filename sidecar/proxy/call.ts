@@ -57,6 +57,9 @@ export interface Tried {
   readonly ms: number
 }
 
+/** The account that was seen making what the call refers to, one that all who refer to that go to, or something in common with other calls. */
+export type ChosenBy = 'pin' | 'id' | 'affinity'
+
 /** What is known of a call so far; each layer writes what it learns, `measure` reports it when the call is over. */
 export interface Facts {
   readonly beganMs: number
@@ -67,6 +70,8 @@ export interface Facts {
   served: string
   stream: boolean
   upstream: string
+  /** Why the call went where it went, where that was not left to the strategy. */
+  chosenBy: ChosenBy | undefined
   attempts: number
   status: number
   /** The failure that the client was told of, in whatever form. */
@@ -125,6 +130,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     served: '',
     stream: false,
     upstream: '',
+    chosenBy: undefined,
     attempts: 0,
     status: 0,
     error: undefined,

@@ -11,11 +11,14 @@ import { choose, type ChooseOptions } from './layers/choose.ts'
 import { deadline } from './layers/deadline.ts'
 import { events } from './layers/events.ts'
 import { fallback, type FallbackOptions } from './layers/fallback.ts'
+import { home, type HomeOptions } from './layers/home.ts'
 import { identify, type Client } from './layers/identify.ts'
 import { health, stats, type Document } from './layers/local.ts'
 import { locate } from './layers/locate.ts'
 import { measure } from './layers/measure.ts'
-import { models } from './layers/models.ts'
+import { mergedModels, type ListOptions } from './layers/mergedModels.ts'
+import { models, type ModelsOptions } from './layers/models.ts'
+import { pin, type Learn } from './layers/pin.ts'
 import { read, type Held } from './layers/read.ts'
 import { rename, type RenameOptions } from './layers/rename.ts'
 import { retry, type RetryOptions } from './layers/retry.ts'
@@ -91,7 +94,7 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       // Below admit, so that a shed call sets no alarm; above everything else that waits.
       deadline({ clock, totalMs: timeouts.total, streamTotalMs: timeouts.streamTotal }),
       // Below deadline, which bounds the wait for the list; above read, since it has no body. What it asks goes the whole way down.
-      where(local.models, models({ clock, totalMs: timeouts.total })),
+      where(local.models, lists(ways, { clock, totalMs: timeouts.total })),
       // Above every layer that may send a call again, or asks what it is: here its body becomes known.
       read({ now: clock.now, jsonBytes: limits.jsonBody, uploadBytes: limits.uploadBody, replayBytes: limits.replayBody, held }),
       // Below read, which makes the body known, and above what edits it: the log shows what the app said.
@@ -100,14 +103,24 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       where(local.streamAlias, streamAlias()),
       // Below all that reads or edits the call for good: from here on it is about where it goes.
       route(routing),
+      // Below route, which says where it may go; above all that makes attempts: they go to one home.
+      ways.home === undefined ? (next) => next : home(ways.home),
       // Above retry: another model is asked only when the attempts with this one have come to nothing.
-      fallback(routing),
+      fallback({ ...routing, clock }),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
       retry(ways.retry),
     ],
     // One attempt: at the upstream that is best now. Each of them has a way of its own, below.
     choose(ways.choose),
   )
+}
+
+/** One upstream's list passes as that gives it; many upstreams are asked each for its own, by a way that is theirs alone. */
+function lists({ routing, retry: repeats, choose: among, lists: { sources, aliases } }: Ways, options: ModelsOptions): Layer {
+  if (sources.length < 2) return models(options)
+  // Once each: the others do not wait for the repeats of one that fails, which is asked again soon.
+  const asking = route({ ...routing, routes: routing.routes.slice(-1), mayAskUpstream: () => true, attempts: 1 })
+  return mergedModels({ ...options, sources, aliases, ask: stack([asking, retry(repeats)], choose(among)) })
 }
 
 /** A layer that can be switched off. */
@@ -118,6 +131,8 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
   const { scheme, patience, dispatch } = to.target
   return stack(
     [
+      // Above all that cuts and edits: it reads whole events, as the client will.
+      pin(to.learn),
       // Above all that sends: each upstream has its own names for models.
       rename(to.rename),
       // Above what may repeat an attempt: the wait for the first event is one wait, however often it was begun.
@@ -142,12 +157,17 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
 export interface WayOptions {
   readonly target: Pick<Target, 'scheme' | 'patience' | 'dispatch'>
   readonly key: Key | undefined
+  /** Undefined where there is no other account. */
+  readonly learn: Learn | undefined
   readonly rename: RenameOptions
 }
 
 /** How calls find their upstreams. */
 export interface Ways {
-  readonly routing: RouteOptions & FallbackOptions
+  readonly routing: RouteOptions & Omit<FallbackOptions, 'clock'>
+  /** Undefined where there is only one. */
+  readonly home: HomeOptions | undefined
   readonly retry: RetryOptions
   readonly choose: ChooseOptions
+  readonly lists: ListOptions
 }

@@ -1,7 +1,17 @@
+import type { Feature } from './llm/features.ts'
 import type { Again, Outcome } from './llm/outcome.ts'
 import type { Candidate } from './upstream/candidate.ts'
 import type { Fallback, Route } from './upstream/route.ts'
 import type { Visit } from './upstream/standing.ts'
+
+/** The one account that has what a call refers to. */
+export interface Home {
+  readonly candidate: Candidate
+  /** By which it is known; empty where the reference has no id. */
+  readonly id: string
+  /** It was seen being made there. Else nobody here has, and all calls that name it go to the same account. */
+  readonly known: boolean
+}
 
 /** What has been decided about a call, and how its attempts have gone so far. Made once for each call that goes to an upstream. */
 export interface Plan {
@@ -10,6 +20,10 @@ export interface Plan {
   model: string
   /** Only this upstream will do: the call asked for it. */
   readonly only: string | undefined
+  /** Nobody else has what the call refers to. */
+  home: Home | undefined
+  /** Calls with the same number find a warm cache at the same upstream; 0 where that is all the same. */
+  affinity: number
   /** About how many tokens the call sends. */
   readonly tokens: number
   /** Over all upstreams and models. */
@@ -20,6 +34,8 @@ export interface Plan {
   repeatable: Candidate[] | undefined
   /** Models that may still be asked in its place. */
   fallbacks: readonly Fallback[]
+  /** What the call asks of a model; undefined until that matters. */
+  needs: ReadonlySet<Feature> | undefined
   /** Where the next attempt goes, where that is decided already. */
   next: Candidate | undefined
   /** No upstream was usable, and this attempt is made all the same: no other follows it. */

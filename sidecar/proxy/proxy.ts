@@ -86,6 +86,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     connections: () => connectionsOf(targets),
     webSockets: () => sockets.open(),
     droppedLines: log.dropped,
+    pins: () => lasting.pinBook.size,
     config: () => reloading.state(),
     upstreamStates: () => statesOf(live.current.targets, clock.now()),
   })
@@ -106,6 +107,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     budgetFor: budgets(),
     ...byChance(Math.random),
     refused: metrics.unrepeated,
+    pinBook: new Map(),
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)
@@ -128,6 +130,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     alarms: clock.pending,
     heldBytes: () => held.bytes,
     webSockets: sockets.open,
+    pins: () => lasting.pinBook.size,
     configState: reloading.state,
   })
   opened.push(() => control?.close())

@@ -18,13 +18,14 @@ import type { Way } from './serve/border.ts'
 import type { TunnelOptions } from './serve/tunnel.ts'
 import type { Budget } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
+import type { PinBook, Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
 import type { Checker } from './upstream/check/checker.ts'
 import { isChecked } from './upstream/check/isChecked.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
-import { openWays, healthNumbers, routesOf, type Opened, type StrategyName } from './upstreams.ts'
+import { listSources, openWays, healthNumbers, pinsOf, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
 export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -52,6 +53,7 @@ export interface Lasting {
   /** The time of day. */
   readonly epochMs: () => number
   readonly refused: (why: Unrepeated) => void
+  readonly pinBook: PinBook
 }
 
 /** All that one config makes of a call. A call ends on the one it began with. */
@@ -106,7 +108,8 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const told = reporting(config, lasting, targets)
     const status = openStatus({ now: clock.now, beganMs: lasting.beganMs, calls: () => admission, upstreams: targets.map(statusSource) })
     const surroundings = { clock, admission, held, clients, status, ...told }
-    const ways = openWays(opened, config, { clock })
+    const pins = pinsOf(config, lasting.pinBook)
+    const ways = openWays(opened, config, { clock, pins })
     const candidates = [...ways.keys()]
     const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf: lasting.strategyOf })
     const tunnels = new Map(
@@ -115,7 +118,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     return {
       config,
       targets,
-      handle: pipeline(config, surroundings, waysOf(config, { routes, ways }, lasting)),
+      handle: pipeline(config, surroundings, waysOf(config, { routes, ways, pins }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
       sockets: (url) => tunnels.get(candidateFor(url, routes, clock.now())) as TunnelOptions,
@@ -142,10 +145,11 @@ function targetKey(config: Config, upstream: Upstream): string {
 }
 
 function waysOf(
-  { retry, routing, timeouts, upstreams }: Config,
-  { routes, ways }: { routes: readonly Route[]; ways: Ways['choose']['ways'] },
+  config: Config,
+  { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
   { clock, random, epochMs, refused }: Lasting,
 ): Ways {
+  const { retry, routing, timeouts, upstreams } = config
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
   return {
@@ -171,7 +175,9 @@ function waysOf(
       longestWaitMs: retry.longestWait,
       refused,
     },
+    home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
     choose: { clock, ways, epochMs },
+    lists: { sources: listSources(config, routes), aliases },
   }
 }
 

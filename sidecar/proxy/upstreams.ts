@@ -1,10 +1,13 @@
 import type { Config, Upstream } from '../config/config.ts'
 import { modelMatcher } from '../config/modelPattern.ts'
 import type { Handler } from './call.ts'
+import type { Source } from './layers/mergedModels.ts'
+import type { Learn } from './layers/pin.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
 import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
 import type { HealthNumbers } from './upstream/health/numbers.ts'
+import { pins, type PinBook, type Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import { peakEwma } from './upstream/strategies/peakEwma.ts'
 import { leastConnections, leastTokens } from './upstream/strategies/least.ts'
@@ -32,6 +35,12 @@ export function strategies(random: () => number): (name: StrategyName) => Strate
   }
 }
 
+/** What is known of ids over all configs, as this one bounds it; undefined where all is one account. */
+export function pinsOf({ upstreams, routing: { pins: bounds } }: Config, book: PinBook): Pins | undefined {
+  const accounts = upstreams.reduce((sum, { credentials }) => sum + (credentials?.length ?? 1), 0)
+  return accounts < 2 || bounds.off ? undefined : pins(book, { most: bounds.most, keepMs: bounds.keep })
+}
+
 export interface Opened {
   readonly upstream: Upstream
   readonly target: OpenTarget
@@ -41,19 +50,20 @@ export interface Opened {
 export function openWays(
   opened: readonly Opened[],
   config: Config & Settings,
-  around: Pick<Surroundings, 'clock'>,
+  { clock, pins }: Pick<Surroundings, 'clock'> & { readonly pins: Pins | undefined },
 ): Map<Candidate, Handler> {
   const defaults = new Map((config.models ?? []).map(({ name, defaults: wanted }) => [name, wanted]))
   const ways = new Map<Candidate, Handler>()
   for (const { upstream, target } of opened) {
     const { name, tier, weight, connections, models, modelNames = {} } = upstream
     const has = modelMatcher(models)
-    const handleOf = ({ key }: Account): Handler =>
-      way(config, around, { target, key, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
+    const handleOf = ({ key }: Account, learn: Learn | undefined): Handler =>
+      way(config, { clock }, { target, key, learn, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
     for (const account of target.accounts) {
       const candidate: Candidate = {
         upstream: name,
         credential: account.credential,
+        account: `${name}/${account.credential} ${target.url.origin}`,
         tier,
         weight,
         connections,
@@ -61,7 +71,8 @@ export function openWays(
         serves: (model: string) => model === '' || has(model),
         standing: account.standing,
       }
-      ways.set(candidate, handleOf(account))
+      const learn: Learn | undefined = pins && ((id) => pins.learn(id, candidate.account, clock.now()))
+      ways.set(candidate, handleOf(account, learn))
     }
   }
   return ways
@@ -69,10 +80,11 @@ export function openWays(
 
 /** The routes of a config, and the one for all that they are not for. */
 export function routesOf(
-  { routes = [], routing, health }: Config,
+  { routes = [], routing, health, models }: Config,
   candidates: readonly Candidate[],
   shared: { readonly budget: Budget; readonly strategyOf: (name: StrategyName) => Strategy },
 ): Route[] {
+  const lacks = new Map(models?.map((model) => [model.name, model.lacks]))
   const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
     const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
     return {
@@ -82,8 +94,10 @@ export function routesOf(
       alone: tiers.flat().length === 1,
       mostEjected: health.mostEjected,
       strategy: shared.strategyOf(own.strategy ?? routing.strategy),
+      affinity: (own.affinity ?? routing.affinity).map((key) => (typeof key === 'string' ? key : { header: key.header.toLowerCase() })),
+      affinityLoad: routing.affinityLoad,
       budget: shared.budget,
-      fallbacks: own.fallbacks ?? routing.fallbacks ?? [],
+      fallbacks: (own.fallbacks ?? routing.fallbacks ?? []).map((one) => ({ ...one, lacks: lacks.get(one.model) ?? [] })),
     }
   }
   return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]
@@ -92,6 +106,26 @@ export function routesOf(
 function tiersOf(candidates: readonly Candidate[]): Candidate[][] {
   const tiers = [...new Set(candidates.map(({ tier }) => tier))].toSorted((one, other) => one - other)
   return tiers.map((tier) => candidates.filter((candidate) => candidate.tier === tier))
+}
+
+/** The upstreams as sources of models, those of the first tier first. */
+export function listSources({ upstreams, routing }: Config, routes: readonly Route[]): Source[] {
+  const all = routes.at(-1)?.tiers.flat() ?? []
+  const isOpen = ({ weight, upstream }: Candidate): boolean => weight > 0 || (routing.overrides?.upstreams?.includes(upstream) ?? false)
+  return upstreams
+    .toSorted((one, other) => one.tier - other.tier)
+    .map(({ name, modelNames = {} }) => {
+      const own = all.filter(({ upstream }) => upstream === name)
+      // As a call for it would be: by the first route that is for it, and only where that leads here.
+      const leadsHere = (model: string): boolean =>
+        routes
+          .find(({ serves }) => serves(model))
+          ?.tiers.some((tier) => tier.some((one) => one.upstream === name && isOpen(one) && one.serves(model))) ?? false
+      const theirs = Map.groupBy(Object.keys(modelNames), (model) => modelNames[model])
+      const namesOf = (id: string): string[] =>
+        [...(theirs.get(id) ?? []), ...(Object.hasOwn(modelNames, id) ? [] : [id])].filter((model) => leadsHere(model))
+      return { name, isAsked: () => own.some(isOpen), namesOf }
+    })
 }
 
 /** What repeats have cost is known over all configs that allow the same. */

@@ -11,7 +11,7 @@ import { bare } from './peers/bare.ts'
 import { direct } from './peers/direct.ts'
 import { envoy } from './peers/envoy.ts'
 import { nginx } from './peers/nginx.ts'
-import { outrider } from './peers/outrider.ts'
+import { outrider, outriderOfThree } from './peers/outrider.ts'
 import type { Availability, Peer } from './peers/peer.ts'
 import { portkey } from './peers/portkey.ts'
 import { killAll } from './processes.ts'
@@ -25,7 +25,7 @@ import { fixedRates } from './workloads/rate.ts'
 import { starts } from './workloads/start.ts'
 import { chunks } from './workloads/streams.ts'
 
-const everyone: readonly Peer[] = [direct, nginx, envoy, bare, outrider, portkey]
+const everyone: readonly Peer[] = [direct, nginx, envoy, bare, outrider, outriderOfThree, portkey]
 const resultFile = join(import.meta.dirname, '../../.bench/result.json')
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 

@@ -13,7 +13,9 @@ export type Verdict = { readonly text: string; readonly value: number | null; re
 const targets: readonly Target[] = [
   atMost('CPU per call, x Envoy', 1.25, ratio('json', 'outrider', 'envoy')),
   atMost('CPU per call, x nginx', 4.8, ratio('json', 'outrider', 'nginx')),
+  atMost('CPU per call with three upstreams, x Envoy', 1.3, ratio('json', 'outrider-three', 'envoy')),
   atMost('CPU per chunk, x Envoy', 1.4, ratio('streams', 'outrider', 'envoy')),
+  atMost('CPU per chunk with three upstreams, x Envoy', 1.4, ratio('streams', 'outrider-three', 'envoy')),
   atLeast('Portkey, CPU per call, x ours', 10, ratio('json', 'portkey', 'outrider')),
   atMost('added p50 at 10 calls/s, ms', 1, middle('rate 10/s', 'addedP50Ms')),
   atMost('RSS idle, MiB', 68, middle('memory', 'idleRss')),

@@ -153,3 +153,13 @@ test('cors with credentials names its origins, and an origin has no path', async
   }
   await parseConfig(withSettings({ cors: { origins: ['https://app.example', 'http://localhost:3000', '*'] } }), 'x')
 })
+
+test('a fallback that no attempt is left for is warned of, in the routing and in a route', async () => {
+  const fallbacks = [{ model: 'spare' }]
+  const warned = 'x retry.attempts: leaves none for a fallback: a call that fails is not asked of another model'
+  const routes = [{ name: 'r', models: ['m'], fallbacks }]
+  for (const settings of [{ routing: { fallbacks } }, { routes }]) {
+    assert.deepEqual((await parseConfig(withSettings({ ...settings, retry: { attempts: 1 } }), 'x')).warnings, [warned])
+    assert.deepEqual((await parseConfig(withSettings(settings), 'x')).warnings, [])
+  }
+})

@@ -181,6 +181,9 @@ suite('the environment alone', () => {
     // The first attempt is no repeat.
     assert.equal(config.retry.attempts, 5)
     assert.equal((await configFromEnvironment({ ...key, MAX_RETRIES: '0' })).config.retry.attempts, 1)
+    assert.deepEqual((await configFromEnvironment({ ...key, FALLBACK_MODEL: 'b', MAX_RETRIES: '0' })).warnings, [
+      'environment MAX_RETRIES: leaves none for a fallback: a call that fails is not asked of another model',
+    ])
     assert.deepEqual(await refusal({ ...key, MAX_RETRIES: 'many' }), ['MAX_RETRIES: must be a whole number from 0 to 9'])
     assert.deepEqual(await refusal({ ...key, FALLBACK_MODEL: 'two words' }), [
       'FALLBACK_MODEL: must be the name of a model: printable ASCII without spaces, at most 200 characters, not what it holds',

@@ -35,7 +35,12 @@ credentials:
       },
     ],
     credentials: { holysheep: { env: 'HOLYSHEEP_API_KEY' } },
-    routing: { strategy: 'peak_ewma' },
+    routing: {
+      strategy: 'peak_ewma',
+      affinity: ['prompt_cache_key'],
+      affinityLoad: 1.25,
+      pins: { off: false, most: 20_000, keep: 576 * 3_600_000 },
+    },
     retry: {
       attempts: 3,
       backoff: 250,

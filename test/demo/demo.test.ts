@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { parseConfig, type Config } from '../../sidecar/config/config.ts'
 import { demo } from '../../sidecar/demo/demo.ts'
 
-/** Runs the demo with the least that can pass for a proxy: it adds the key. */
+/** Runs the demo with the least that can pass for a proxy: it adds the key, and goes to the next where one fails. */
 async function run(t: TestContext, port: number) {
   const out = new PassThrough()
   let text = ''
@@ -18,17 +18,21 @@ async function run(t: TestContext, port: number) {
   const startProxy = async (configText: string) => {
     const { config } = await parseConfig(configText, 'demo')
     configs.push(config)
-    const [upstream] = config.upstreams
-    const credential = config.credentials['demo']
-    assert.ok(upstream && credential && 'value' in credential)
-    const keys = { authorization: `Bearer ${credential.value}`, 'x-api-key': String(credential.value) }
+    const upstreams = config.upstreams.map(({ url, credential = '' }) => {
+      const source = config.credentials[credential]
+      assert.ok(source && 'value' in source)
+      return { url, keys: { authorization: `Bearer ${source.value}`, 'x-api-key': String(source.value) } }
+    })
     const server = createServer((req, res) => {
       void req.toArray().then(async (chunks: Buffer[]) => {
         const { method = 'GET', headers } = req
         const version = headers['anthropic-version']
         const body = method === 'GET' ? {} : { body: Buffer.concat(chunks) }
         const more = typeof version === 'string' ? { 'anthropic-version': version } : {}
-        const reply = await fetch(new URL(req.url ?? '', upstream.url), { method, ...body, headers: { ...keys, ...more } })
+        let reply = new Response('', { status: 500 })
+        for (const { url, keys } of upstreams) {
+          if (reply.status === 500) reply = await fetch(new URL(req.url ?? '', url), { method, ...body, headers: { ...keys, ...more } })
+        }
         res.writeHead(reply.status).end(await reply.text())
       })
     })
@@ -64,10 +68,10 @@ test('every line of the banner can be pasted', async (t) => {
   // A command goes on as long as its lines are indented deeper than its first.
   const commands = text.match(/^ {2}curl .*(\n {4}.*)*/gm) ?? []
   const calls = commands.filter((command) => !command.includes(`:${config.admin.port}/`))
-  assert.deepEqual([commands.length, calls.length], [7, 5])
+  assert.deepEqual([commands.length, calls.length], [8, 6])
   for (const command of calls) {
     const { stdout } = await promisify(execFile)('sh', ['-c', `${command} --fail --silent`])
-    assert.match(stdout, command.includes('"stream":true') ? /data: \[DONE\]\n\n$/ : /^\{.*\}$/)
+    assert.match(stdout, command.includes('"stream":true') ? /data: \[DONE\]\n\n$/ : /^(?:HTTP.*\r\n(?:.+\r\n)*\r\n)?\{.*\}$/)
   }
 })
 

@@ -38,6 +38,7 @@ interface Expected {
 }
 
 const cases: Readonly<Record<string, Expected>> = {
+  'demo-failover': { status: 200, text: /data: \[DONE\]\n\n$/ },
   'demo-slow': { status: 200, text: /data: \[DONE\]\n\n$/ },
   'demo-silent': { status: 504, error: 'first_event_timeout', told: 'first_event_timeout (upstream)' },
   'demo-stall': { status: 200, text: /"kind":"idle_timeout"/, told: 'idle_timeout (upstream)' },
@@ -54,18 +55,42 @@ test('each misbehaves through the proxy as the banner says, and the line below t
   const running = await demo(t)
   assert.deepEqual(Object.keys(cases), Object.keys(moods))
   const play = async ([model, expected]: [string, Expected]): Promise<void> => {
-    assert.match(running.stdout(), new RegExp(`^  ${model} +\\w`, 'm'))
+    assert.match(running.stdout(), new RegExp(`^  ${model} +\\w|"model":"${model}"`, 'm'))
     const reply = await post(running.base, model, true)
     const text = await reply.text()
     assert.equal(reply.status, expected.status, model)
     assert.equal(reply.headers.get('x-outrider-error') ?? undefined, expected.error, model)
     assert.match(text, expected.text ?? /"fault":"upstream"/, model)
-    const line = `\\d\\d:\\d\\d:\\d\\d ${expected.status} POST /v1/chat/completions ${model} stream \\d+ ms`
+    const line = `\\d\\d:\\d\\d:\\d\\d ${expected.status} POST /v1/chat/completions ${model} stream \\d+ ms north[a-z0-9, _]*`
     await running.printed(new RegExp(`^${line}${expected.told === undefined ? '' : ` ${RegExp.escape(expected.told)}`}$`, 'm'))
   }
-  await Promise.all(Object.entries(cases).map(play))
+  const [failover, ...others] = Object.entries(cases)
+  assert.ok(failover)
+  // Before one of the others has spent the money of both providers.
+  await play(failover)
+  await Promise.all(others.map(play))
   assert.equal(running.stderr(), '')
   assert.ok(!running.stdout().includes('{"level"'), 'no JSON between the lines for people')
+})
+
+test('where north fails south answers, headers and log tell it, and after five failures north is left alone', async (t) => {
+  const running = await demo(t)
+  const told: (string | null)[][] = []
+  for (let n = 0; n < 7; n++) {
+    const reply = await post(running.base, 'demo-failover')
+    assert.equal(reply.status, 200)
+    await reply.text()
+    told.push([reply.headers.get('x-outrider-upstream'), reply.headers.get('x-outrider-attempts')])
+  }
+  const both = ['south', '2']
+  assert.deepEqual(told, [both, both, both, both, both, ['south', '1'], ['south', '1']])
+  await running.printed(/^\d\d:\d\d:\d\d 200 POST \/v1\/chat\/completions demo-failover \d+ ms north 500, then south$/m)
+  await running.printed(/^\d\d:\d\d:\d\d 200 POST \/v1\/chat\/completions demo-failover \d+ ms south$/m)
+  await running.printed(/^\d\d:\d\d:\d\d warn: upstream north is ejected for/m)
+  // Its other models are as good as ever.
+  const other = await post(running.base, 'gpt-4o-mini')
+  assert.equal(other.headers.get('x-outrider-upstream'), 'north')
+  await other.text()
 })
 
 test('Ctrl-C ends the demo at once and cleanly, with calls in flight', async (t) => {

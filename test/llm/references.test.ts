@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { idsMade, referencesOf } from '../../sidecar/proxy/llm/references.ts'
+import { idsMade, makesIds, mayRefer, referencesOf } from '../../sidecar/proxy/llm/references.ts'
 
 const inBody = (value: unknown): readonly string[] => referencesOf('/responses', Buffer.from(JSON.stringify(value))).ids
 
@@ -50,6 +50,45 @@ test('a body that only talks of such things refers to none', () => {
   assert.deepEqual(inBody({ tools: [{ function: { parameters: { properties: { file_id: { type: 'string' } } } } }] }), [])
   assert.deepEqual(inBody({ tools: [{ function: { parameters: { required: ['file_id', 'page'] } } }] }), [])
   assert.deepEqual(inBody({ previous_response_id: null, conversation: '' }), [])
+  assert.deepEqual(inBody({ input: 'hi', metadata: { conversation: 'my-1', container: 'pod-1' } }), [])
+  assert.deepEqual(inBody({ conversation: 'conv_1', metadata: { conversation: 'my-1' } }), ['conv_1'])
+})
+
+test('only calls that can refer to something are looked through', () => {
+  const chat = (value: unknown): boolean => mayRefer('chat', '/chat/completions', Buffer.from(JSON.stringify(value)))
+  assert.equal(chat({ messages: [{ content: [{ type: 'file', file: { file_id: 'file-1' } }] }] }), true)
+  assert.equal(
+    chat({ messages: [{ content: 'the file_id, a "file_id" and my_file_id' }], tool_call_id: 'call_1', user_file_ids: [] }),
+    false,
+  )
+  assert.equal(chat({ messages: [], container: 'container_1' }), false)
+  assert.equal(mayRefer('messages', '/messages', Buffer.from('{"container":"container_1"}')), true)
+  assert.equal(mayRefer('messages', '/messages', Buffer.from('{"messages":[{"content":"a container contains"}]}')), false)
+  assert.equal(mayRefer('embeddings', '/embeddings', Buffer.from('{"file_id":"file-1"}')), false)
+  assert.equal(mayRefer('responses', '/responses', undefined), false)
+  assert.equal(mayRefer('other', '/files/file-1', undefined), true)
+  assert.equal(mayRefer('other', '/chat/completions/chatcmpl-1', undefined), true)
+  assert.equal(mayRefer('other', '/audio/speech', undefined), false)
+  assert.equal(mayRefer('other', '/rerank', Buffer.from('{"documents":[{"container":"1"}]}')), false)
+  assert.equal(mayRefer('other', '/images/edits', Buffer.from('{"images":[{"file_id":"file-1"}]}')), true)
+})
+
+test('only answers in which something is made are learned from', () => {
+  for (const path of [
+    '/files',
+    '/files?limit=1',
+    '/vector_stores/vs_1/files',
+    '/fine_tuning/jobs',
+    '/messages/batches',
+    '/responses/resp_1',
+  ]) {
+    assert.equal(makesIds('other', path), true, path)
+  }
+  for (const path of ['/audio/speech', '/moderations', '/messages/count_tokens', '/chat/completions/chatcmpl-1', '/', '']) {
+    assert.equal(makesIds('other', path), false, path)
+  }
+  assert.equal(makesIds('responses', '/responses'), true)
+  for (const operation of ['chat', 'completions', 'messages', 'embeddings', 'models'] as const) assert.equal(makesIds(operation, ''), false)
 })
 
 test('sealed reasoning binds a call to an account, though nobody can say to which', () => {
@@ -74,6 +113,17 @@ test('an answer tells what was made', () => {
   assert.deepEqual(made('/messages', { id: 'msg_1', container: { id: 'container_1' } }), ['container_1'])
   assert.deepEqual(made('/chat/completions', { id: 'chatcmpl-1', choices: [] }), [])
   assert.deepEqual(made('/responses', 'garbage'), [])
+})
+
+test('an answer tells of containers and reasoning behind texts of any length', () => {
+  const long = 'word '.repeat(4_000)
+  const made = (value: unknown): readonly string[] => idsMade('/responses', Buffer.from(JSON.stringify(value)))
+  assert.deepEqual(
+    made({ id: 'resp_1', instructions: long, output: [{ id: 'rs_1' }, { type: 'code_interpreter_call', container_id: 'cntr_1' }] }),
+    ['resp_1', 'rs_1', 'cntr_1'],
+  )
+  assert.deepEqual(made({ id: 'msg_1', content: [{ text: long }], container: { id: 'container_1', expires_at: '' } }), ['container_1'])
+  for (let pad = 8 * 1024 - 300; pad < 8 * 1024 + 300; pad += 7) assert.deepEqual(made({ pad: 'x'.repeat(pad), id: 'rs_1' }), ['rs_1'])
 })
 
 test('no body makes the search throw, and it finds no more than a request has a use for', () => {

@@ -15,6 +15,7 @@ const open = (): Metrics =>
     heldBytes: () => 4,
     connections: () => ({ open: 5, busy: 2, waiting: 1 }),
     webSockets: () => 6,
+    pins: () => 0,
     droppedLines: () => 7,
     upstreamStates: () => [],
     config: () => ({ hash: 'abc', loadedMs: 8_000, reloads: { applied: 2, unchanged: 0, refused: 1 } }),

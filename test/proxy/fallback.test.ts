@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { configFromEnvironment } from '../../sidecar/config/environment.ts'
-import { startProxy } from '../../sidecar/proxy/proxy.ts'
 import { answers, chat, provider, type Step } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 import { ask, askedOf, served, startUpstreams } from '../fixtures/startUpstreams.ts'
@@ -69,23 +67,134 @@ test('vectors of another model are of no use: embeddings fall back to none', asy
   assert.equal((await ask(sidecar, { input: 'x' }, {}, '/embeddings')).status, 429)
 })
 
-test('DEFAULT_MODEL, FALLBACK_MODEL and MAX_RETRIES are all it takes without a file', async (t) => {
-  const upstream = await provider(
-    t,
-    byModel({ first: answers(429, error('slow down'), { 'retry-after': '60' }), second: chat('from second') }),
-  )
-  const env = { API_KEY: 'sk-test-1', BASE_URL: `${upstream.url}/v1`, DEFAULT_MODEL: 'first', FALLBACK_MODEL: 'second', MAX_RETRIES: '1' }
-  const { config } = await configFromEnvironment(env)
-  const free = {
-    ...config,
-    listen: { ...config.listen, port: 0 },
-    admin: { ...config.admin, port: 0 },
-    control: { ...config.control, off: true },
+const limited = answers(429, error('slow down'), { 'retry-after': '60' })
+const refusing = answers(400, error('This model does not support tools', { type: 'invalid_request_error' }))
+const tools = [{ type: 'function', function: { name: 'f' } }]
+
+test('a model that lacks what a call asks for is passed over, and takes all other calls', async (t) => {
+  const upstream = await provider(t, byModel({ m: limited, plain: chat('from plain'), able: chat('from able') }))
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'plain', lacks: ['tools', 'prefill'] }],
+    routing: { fallbacks: [{ model: 'plain' }, { model: 'able' }] },
+    retry: { attempts: 3 },
+  })
+  const servedBy = async (body: object): Promise<string | null> => (await ask(sidecar, body)).headers.get('x-outrider-model')
+  assert.equal(await servedBy({ tools }), 'able')
+  assert.equal(await servedBy({ messages: [{ role: 'user' }, { role: 'assistant', content: 'It is ' }] }), 'able')
+  assert.equal(await servedBy({ messages: [{ role: 'user' }] }), 'plain')
+  // The model that has asked for a minute of patience is not asked again meanwhile.
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'able', 'able', 'plain'])
+})
+
+test('a model that fails again and again is left alone where another can be asked, and asked all the same where none can', async (t) => {
+  const upstream = await provider(t, byModel({ m: answers(500), plain: chat('from plain') }))
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'plain', lacks: ['tools'] }],
+    routing: { fallbacks: [{ model: 'plain' }] },
+    retry: { attempts: 3, backoff: '1ms' },
+  })
+  const told: (string | null)[] = []
+  for (let n = 0; n < 5; n++) told.push((await ask(sidecar)).headers.get('x-outrider-attempts'))
+  assert.deepEqual(told, ['3', '3', '2', '1', '1'])
+  assert.equal((await ask(sidecar, { tools })).status, 500)
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'm', 'plain', 'm', 'm', 'plain', 'm', 'plain', 'plain', 'plain', 'm'])
+})
+
+test('a model that was limited is asked again when its time is over', async (t) => {
+  let busy = true
+  const m: Step = async (exchange) => {
+    await (busy ? answers(429, error('slow down'), { 'retry-after-ms': '100' }) : chat('from m'))(exchange)
   }
-  const proxy = await startProxy({ config: free, warnings: [], env, write: () => {} })
-  t.after(proxy.close)
-  const told = await ask({ url: `http://127.0.0.1:${proxy.port}/v1` }, { model: undefined })
-  assert.equal(told.status, 200)
-  assert.match(told.text, /from second/)
-  assert.deepEqual(modelsOf(upstream.seen), ['first', 'second'])
+  const upstream = await provider(t, byModel({ m, spare: chat('from spare') }))
+  const retry = { attempts: 3, longestWait: '0s' }
+  const sidecar = await startSidecar(t, upstream.url, { routing: { fallbacks: [{ model: 'spare' }] }, retry })
+  assert.match((await ask(sidecar)).text, /from spare/)
+  busy = false
+  let text = ''
+  for (let n = 0; n < 1_000 && !text.includes('from m'); n++) ({ text } = await ask(sidecar))
+  assert.match(text, /from m/)
+})
+
+test('no attempt is kept for a model that would be passed over', async (t) => {
+  const upstream = await provider(t, byModel({ m: answers(500) }))
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'plain', lacks: ['stream'] }],
+    routing: { fallbacks: [{ model: 'plain' }] },
+    retry: { attempts: 3, backoff: '1ms' },
+  })
+  const told = await ask(sidecar, { stream: true })
+  assert.deepEqual([told.status, told.headers.get('x-outrider-attempts')], [500, '3'])
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'm', 'm'])
+})
+
+test('a fallback that refuses a feature gives way to the next, for the reason that began the chain', async (t) => {
+  const upstream = await provider(t, byModel({ m: limited, plain: refusing, able: chat('from able') }))
+  const only = (model: string) => ({ model, on: ['rate_limited'] })
+  const sidecar = await startSidecar(t, upstream.url, {
+    routing: { fallbacks: [only('plain'), { model: 'other', on: ['error'] }, only('able')] },
+    retry: { attempts: 3 },
+  })
+  const told = await ask(sidecar, { tools })
+  assert.deepEqual([told.status, told.headers.get('x-outrider-model'), told.headers.get('x-outrider-attempts')], [200, 'able', '3'])
+  assert.deepEqual(modelsOf(upstream.seen), ['m', 'plain', 'able'])
+})
+
+test('where nobody is left, the answer is that of the model asked for, and not what another cannot do', async (t) => {
+  const { sidecar } = await startUpstreams(
+    t,
+    [limited, refusing],
+    { routing: { fallbacks: [{ model: 'plain' }] }, retry: { attempts: 3 } },
+    [{ models: ['m'] }, { models: ['plain'] }],
+  )
+  const told = await ask(sidecar, { tools })
+  assert.deepEqual([told.status, told.headers.get('retry-after'), told.headers.get('x-outrider-model')], [429, '60', null])
+  assert.match(told.text, /slow down/)
+  assert.deepEqual(served(told), ['a', '2'])
+  // The clients of OpenAI would come back for more otherwise.
+  assert.equal(told.headers.get('x-should-retry'), 'false')
+  const line = await sidecar.callLine(0)
+  assert.deepEqual(
+    (line['tried'] as { upstream: string; outcome: number }[]).map(({ upstream, outcome }) => [upstream, outcome]),
+    [
+      ['a', 429],
+      ['b', 400],
+    ],
+  )
+  const metrics = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
+  assert.match(metrics, /^outrider_attempts_total\{upstream="a"\} 1$/m)
+  assert.match(metrics, /^outrider_attempts_total\{upstream="b"\} 1$/m)
+})
+
+test('nor that nobody has the model that was to take over', async (t) => {
+  const { sidecar, providers } = await startUpstreams(
+    t,
+    [[], []],
+    { routing: { fallbacks: [{ model: 'nowhere' }] }, retry: { attempts: 2, backoff: '1ms' } },
+    [{ models: ['m'] }, { models: ['other'] }],
+  )
+  await providers[0]?.close()
+  const told = await ask(sidecar)
+  assert.deepEqual([told.status, told.headers.get('x-outrider-error')], [502, 'connect_failed'])
+  assert.deepEqual(served(told)[0], 'a')
+})
+
+test('a failure of the model that took over is told, for it says when another try may help', async (t) => {
+  const upstream = await provider(t, byModel({ m: answers(500), spare: limited }))
+  const sidecar = await startSidecar(t, upstream.url, { routing: { fallbacks: [{ model: 'spare' }] }, retry: { attempts: 2 } })
+  const told = await ask(sidecar)
+  assert.deepEqual([told.status, told.headers.get('retry-after'), told.headers.get('x-outrider-model')], [429, '60', 'spare'])
+})
+
+test('a model that is asked for by its name answers for itself, whatever it refuses', async (t) => {
+  const upstream = await provider(t, [refusing])
+  const sidecar = await startSidecar(t, upstream.url, {
+    models: [{ name: 'm', lacks: ['tools'] }],
+    routing: { fallbacks: [{ model: 'spare' }] },
+    retry: { attempts: 3 },
+  })
+  const told = await ask(sidecar, { tools })
+  assert.deepEqual(
+    [told.status, JSON.parse(told.text)],
+    [400, error('This model does not support tools', { type: 'invalid_request_error' })],
+  )
 })

@@ -167,7 +167,7 @@ test('a name that leads nowhere is told as such', async (t) => {
 /** Opens one connection and closes it again; `undefined` where it worked. */
 function dial(place: Place, known: Names, timeoutMs = 5_000): Promise<string | undefined> {
   return new Promise((done) => {
-    connector({ place, names: known, clock: wheel(), timeoutMs }).dial((err, socket) => {
+    connector({ place, names: known, clock: wheel(), timeoutMs, forUndici: false }).dial((err, socket) => {
       socket?.destroy()
       done(err?.kind)
     })

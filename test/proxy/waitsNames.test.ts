@@ -11,7 +11,7 @@ const place: Place = { host: 'model.example', port: 443, tls: undefined, address
 
 test('a name server that never answers fails with connect_timeout', async () => {
   const clock = wheel()
-  const { dial } = connector({ place, names: silent, clock, timeoutMs: 100 })
+  const { dial } = connector({ place, names: silent, clock, timeoutMs: 100, forUndici: false })
   // Nothing else keeps the process of the test alive: the clock does not.
   const alive = setInterval(() => {}, 1_000)
   const err = await new Promise<SidecarError | undefined>((done) => {
@@ -25,7 +25,7 @@ test('a name server that never answers fails with connect_timeout', async () => 
 
 test('a dial that is given up while its name is looked up says nothing more and leaves no alarm', () => {
   const clock = wheel()
-  const { dial } = connector({ place, names: silent, clock, timeoutMs: 100 })
+  const { dial } = connector({ place, names: silent, clock, timeoutMs: 100, forUndici: false })
   const giveUp = dial(() => {
     assert.fail('nobody waits for this any more')
   })

@@ -90,6 +90,7 @@ async function open({ upstreams, document = {} }: Scenario, { world: { clock, no
     strategyOf: strategies(random),
     random,
     epochMs: now,
+    pinBook: new Map(),
     refused: () => {},
   }
   return openServing(config, lasting, () => {})

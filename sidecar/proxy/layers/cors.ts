@@ -66,7 +66,9 @@ const ours = [
   'x-outrider-fault',
   'x-outrider-upstream',
   'x-outrider-attempts',
+  'x-outrider-model',
   'x-outrider-cache',
+  'x-outrider-missing',
   'x-outrider-edited',
 ]
 const isTold = (name: string): boolean => name !== 'set-cookie' && !name.startsWith('access-control-') && !name.startsWith('x-outrider-')

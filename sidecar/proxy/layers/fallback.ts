@@ -1,59 +1,139 @@
-import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
+import { closeAttempt, isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
+import type { Clock } from '../clock.ts'
 import { asSidecarError } from '../errors.ts'
+import { featuresOf } from '../llm/features.ts'
 import { generates } from '../llm/operation.ts'
-import { outcomes } from '../llm/outcome.ts'
+import { outcomes, type Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
+import type { Unrepeated } from '../unrepeated.ts'
+import { isChoice, those } from '../upstream/choice.ts'
+import type { HealthState } from '../upstream/health.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
 
 export interface FallbackOptions {
+  readonly clock: Clock
   readonly routeOf: (model: string) => Route | undefined
 }
 
 /** Asks another model when the one asked for cannot be had, as far as the route names one for the reason. The answer says which model served. */
-export function fallback({ routeOf }: FallbackOptions): Layer {
+export function fallback(options: FallbackOptions): Layer {
   return (next) => (call) => {
     const { plan } = call
     if (plan === undefined || plan.route.fallbacks.length === 0 || !canChange(call)) return next(call)
     plan.fallbacks = plan.route.fallbacks
-    return overModels(call, plan, next, routeOf)
+    takeOver(call, plan, options)
+    return overModels(call, plan, next, options)
   }
 }
 
 /** Vectors of two models cannot be compared, and what is not chat names its model elsewhere or nowhere. */
 const canChange = ({ facts, body }: Call): boolean => generates(facts.operation) && body !== undefined && !isUpload(body)
 
-async function overModels(call: Call, plan: Plan, next: Handler, routeOf: FallbackOptions['routeOf']): Promise<Reply> {
+/** What came of asking one model, and who it was. */
+interface Told {
+  readonly reply: Reply | undefined
+  readonly failure: unknown
+  readonly upstream: string
+  readonly served: string
+  readonly unrepeated: Unrepeated | undefined
+}
+
+/** A model that has asked for patience, or is known to fail everywhere, is not asked while another can be: not even to hear it again. */
+function takeOver({ body }: Call, plan: Plan, { clock, routeOf }: FallbackOptions): void {
+  const now = clock.now()
+  if (plan.only !== undefined || isChoice(plan, now)) return
+  const { model, route: wanted } = plan
+  const triggers = those(plan).map(({ standing }) => triggerOf(standing.state(model, now)))
+  const before = plan.fallbacks
+  for (let step = nextModel(plan, body, triggers); step !== undefined; step = nextModel(plan, body, triggers)) {
+    const route = routeOf(step.model)
+    if (route === undefined || !isAtHome(plan, route, step.model)) break
+    turnTo(plan, step, route)
+    if (isChoice(plan, now)) return
+  }
+  Object.assign(plan, { model, route: wanted, fallbacks: before })
+}
+
+const triggerOf = (state: HealthState): Trigger => (state === 'limited' || state === 'exhausted' ? 'rate_limited' : 'error')
+
+function turnTo(plan: Plan, step: Fallback, route: Route): void {
+  plan.fallbacks = plan.fallbacks.slice(plan.fallbacks.indexOf(step) + 1)
+  plan.model = step.model
+  plan.route = route
+  plan.tried.length = 0
+  plan.repeatable = undefined
+  plan.next = undefined
+  plan.panic = false
+}
+
+async function overModels(call: Call, plan: Plan, next: Handler, { routeOf }: FallbackOptions): Promise<Reply> {
+  /** The last that says something of the call, and not merely of a model that was asked in place of another. */
+  let best: Told | undefined
+  let triggers: readonly Trigger[] = []
   for (;;) {
-    let reply: Reply | undefined
-    let failure: unknown
-    try {
-      reply = await next(call)
-    } catch (err) {
-      failure = err
-    }
+    const told = await asked(call, next)
+    const isBeside = best !== undefined && saysNothing(plan)
+    triggers = isBeside ? [...triggers, ...outcomes[plan.outcome].triggers] : outcomes[plan.outcome].triggers
+    const left = isBeside ? told : best
+    left?.reply?.drop()
+    if (!isBeside) best = told
     // The attempts are counted over all models: a chain must not make many calls of one.
     const isOver = call.life.cancelled !== undefined || call.facts.attempts >= plan.mostAttempts
-    const step = isOver ? undefined : nextModel(plan)
+    const step = isOver ? undefined : nextModel(plan, call.body, triggers)
     const route = step && routeOf(step.model)
-    if (step === undefined || route === undefined) {
-      if (reply === undefined) throw asSidecarError(failure)
-      return reply
-    }
-    reply?.drop()
+    if (step === undefined || route === undefined || !isAtHome(plan, route, step.model)) return given(call, best ?? told, isBeside)
     call.facts.unrepeated = undefined
-    plan.fallbacks = plan.fallbacks.slice(plan.fallbacks.indexOf(step) + 1)
-    plan.model = step.model
-    plan.route = route
-    plan.tried.length = 0
-    plan.repeatable = undefined
-    plan.next = undefined
-    plan.panic = false
+    turnTo(plan, step, route)
   }
 }
 
-/** The model to ask after what has just happened; undefined where the chain names none for that. */
-export function nextModel({ fallbacks, model: failed, outcome }: Plan): Fallback | undefined {
-  if (fallbacks.length === 0) return undefined
-  const { triggers } = outcomes[outcome]
-  return fallbacks.find(({ model, on }) => model !== failed && triggers.some((trigger) => on.includes(trigger)))
+async function asked(call: Call, next: Handler): Promise<Told> {
+  const { facts } = call
+  let reply: Reply | undefined
+  let failure: unknown
+  try {
+    reply = await next(call)
+  } catch (err) {
+    failure = err
+  }
+  return { reply, failure, upstream: facts.upstream, served: facts.served, unrepeated: facts.unrepeated }
+}
+
+/** That a model cannot do what the call asks for, or that nobody could be asked for it: the client has not asked for that model. */
+const saysNothing = ({ outcome, tried }: Plan): boolean => outcome === 'unsupported' || (outcome !== 'good' && tried.length === 0)
+
+function given({ facts }: Call, { reply, failure, upstream, served, unrepeated }: Told, isEarlier: boolean): Reply {
+  if (isEarlier) {
+    closeAttempt(facts)
+    facts.upstream = upstream
+    facts.served = served
+    facts.unrepeated = unrepeated
+    // More than one attempt has been spent since.
+    if (reply !== undefined) reply.headers['x-should-retry'] ??= 'false'
+  }
+  if (reply === undefined) throw asSidecarError(failure)
+  return reply
+}
+
+/** What a call refers to does not move with it. */
+const isAtHome = ({ home }: Plan, route: Route, model: string): boolean =>
+  home === undefined || (home.candidate.serves(model) && route.tiers.some((tier) => tier.includes(home.candidate)))
+
+/** The model to ask after what has just happened; undefined where the chain names none for that, or none that can do what the call asks for. */
+export function nextModel(
+  plan: Plan,
+  body: Call['body'],
+  triggers: readonly Trigger[] = outcomes[plan.outcome].triggers,
+): Fallback | undefined {
+  if (plan.fallbacks.length === 0) return undefined
+  return plan.fallbacks.find(
+    (one) => one.model !== plan.model && triggers.some((trigger) => one.on.includes(trigger)) && canDo(one, plan, body),
+  )
+}
+
+function canDo({ lacks }: Fallback, plan: Plan, body: Call['body']): boolean {
+  if (lacks.length === 0 || body === undefined || isUpload(body)) return true
+  plan.needs ??= featuresOf(body)
+  const { needs } = plan
+  return !lacks.some((feature) => needs.has(feature))
 }

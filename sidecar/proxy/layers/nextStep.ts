@@ -41,7 +41,7 @@ export function nextStep(call: Call, plan: Plan, sinceMs: number, options: StepO
   const other = !plan.panic && isChoice(plan, now)
   if (!other && plan.route.alone && again === 'other') return 'done'
   // The last one is for the model that may be asked instead.
-  const isFallback = nextModel(plan) !== undefined
+  const isFallback = nextModel(plan, call.body) !== undefined
   if (call.facts.attempts >= (isFallback ? plan.mostAttempts - 1 : plan.mostAttempts)) return 'attempts'
   if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
   const leftMs = call.facts.beganMs + boundOf(call, options) - now

@@ -1,5 +1,6 @@
 import { isUpload, type Call, type Layer } from '../call.ts'
 import { SidecarError } from '../errors.ts'
+import { headerOf } from '../headers.ts'
 import { namesModel } from '../llm/operation.ts'
 import type { Plan } from '../plan.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
@@ -51,12 +52,15 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     route: found,
     model,
     only,
+    home: undefined,
+    affinity: 0,
     tokens: body === undefined ? 0 : Math.ceil((isUpload(body) ? (body.length ?? 0) : body.length) / bytesPerToken),
     // A client that repeats by itself is not repeated for as often: both together would multiply.
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
     repeatable: undefined,
     fallbacks: none,
+    needs: undefined,
     next: undefined,
     panic: false,
     outcome: 'good',
@@ -94,14 +98,6 @@ function upstreamOf({ wishes }: Call, { upstreams, mayAskUpstream }: RouteOption
   }
   if (!upstreams.includes(upstream)) throw new SidecarError('bad_request', 'x-outrider-upstream names no upstream')
   return upstream
-}
-
-function headerOf(headers: readonly string[], wanted: string): string {
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at] ?? ''
-    if (name.length === wanted.length && name.toLowerCase() === wanted) return headers[at + 1] ?? ''
-  }
-  return ''
 }
 
 function remembered<Value>(find: (key: string) => Value): (key: string) => Value {

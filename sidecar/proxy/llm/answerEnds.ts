@@ -87,8 +87,18 @@ const joined = (first: Buffer, rest: Buffer[] | undefined): Buffer => (rest === 
 const decoded = (coding: string, bytes: Buffer): Buffer | undefined => decoder(coding)?.(bytes)
 const lastOf = (bytes: Buffer): string => bytes.toString('utf8', Math.max(0, bytes.length - endBytes))
 
+const usageName = '"usage"'
+/** The name of the model stands among the first fields of nearly every answer. */
+const headBytes = 512
+
 function usageIn(operation: Operation, whole: Buffer | undefined): Usage | undefined {
   if (whole === undefined) return undefined
+  // Nearly always all is found in two short pieces: no text is made of the model's words between them.
+  const at = whole.lastIndexOf(usageName)
+  if (at >= 0 && whole.length - at <= endBytes) {
+    const usage = usageOf(operation, whole.toString('utf8', 0, headBytes), whole.toString('utf8', at))
+    if (usage !== undefined && usage.model !== '' && usage.input >= 0) return usage
+  }
   const last = lastOf(whole)
   return usageOf(operation, whole.length <= endBytes ? last : whole.toString('utf8', 0, endBytes), last)
 }

@@ -78,9 +78,9 @@ function dateOf(text: string | undefined): number | undefined {
   return Number.isNaN(ms) ? undefined : ms
 }
 
-const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }
-const durationPart = /(\d{1,15}(?:\.\d{1,15})?)(ns|us|µs|ms|h|m|s|d)/g
-const wholeDuration = /^(?:\d{1,15}(?:\.\d{1,15})?(?:ns|us|µs|ms|h|m|s|d)){1,8}$/
+const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, '\u00b5s': 1e-3, ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 }
+const durationPart = /(\d{1,15}(?:\.\d{1,15})?)(ns|us|\u00b5s|ms|h|m|s|d)/g
+const wholeDuration = /^(?:\d{1,15}(?:\.\d{1,15})?(?:ns|us|\u00b5s|ms|h|m|s|d)){1,8}$/
 
 /** `6m0s`, `7.66s`, `12ms`. */
 function durationOf(text: string): number | undefined {

@@ -62,6 +62,8 @@ export const outcomes = {
   context: row('none', 'none', free, 'context_window'),
   policy: row('none', 'none', free, 'content_policy'),
   client: row('none', 'none', free, ''),
+  /** The model cannot do what the call asks for; another might. */
+  unsupported: row('none', 'none', free, ''),
   /** Failed when the client had part of the answer already. */
   committed: row('none', 'hard', free, 'billed'),
   client_abort: row('none', 'none', free, 'billed'),
@@ -131,7 +133,7 @@ export function againAfter(outcome: Outcome, headers: Headers): Again {
   const word = headers['x-should-retry']
   if (word === 'false' && again === 'either') return 'other'
   // Only where the call was not understood to be wrong: what is wrong stays wrong.
-  return word === 'true' && outcome === 'client' ? 'either' : again
+  return word === 'true' && (outcome === 'client' || outcome === 'unsupported') ? 'either' : again
 }
 
 const quotaCodes =
@@ -148,6 +150,9 @@ const policyTexts = /content management policy|content[ _]policy|safety system|u
 const modelCodes = /^(?:model_not_found|deploymentnotfound|model_not_available|invalid_model|unknown_model)$/
 const modelTexts =
   /\bmodels?\b.{0,200}(?:does not exist|not exist\b|not found|is not available|no longer available)|not a valid model|^invalid model|^model: /
+const featureCodes = /^unsupported_(?:parameter|value|feature|content|content_type|message_order)$/
+const featureTexts =
+  /(?:not|n['\u2019]t) (?:yet )?support|(?:not|only) (?:yet |currently )?(?:supported|enabled|allowed) (?:with|by|for|in|on)\b|\bunsupported\b|not a multimodal|no endpoints found that support|must end with a user message|last message .{0,80}must be a|expected last role|requires --enable-auto-tool-choice|at most 0 /
 const rampCodes = /^(?:slow_down|overloaded_error)$/
 const overloadCodes = /^(?:server_is_overloaded|service_unavailable_error|engine_overloaded|overloaded)$/
 
@@ -159,7 +164,7 @@ function outcomeOf(status: number, said: Said): Outcome {
   if (status === 529 || hasCode(rampCodes, said)) return 'saturated'
   if (status === 429) return 'rate_limited'
   if (status === 503 || (status >= 500 && hasCode(overloadCodes, said))) return 'overloaded'
-  if (status === 501) return 'client'
+  if (status === 501) return 'unsupported'
   if (status >= 500 || status === 408 || status === 409) return 'server'
   if (hasCode(contextCodes, said)) return 'context'
   if (hasCode(policyCodes, said)) return 'policy'
@@ -168,7 +173,9 @@ function outcomeOf(status: number, said: Said): Outcome {
   if ((status === 400 || status === 413 || status === 422) && contextTexts.test(message)) return 'context'
   if ((status === 400 || status === 403 || status === 422) && policyTexts.test(message)) return 'policy'
   if ((status === 400 || status === 404) && modelTexts.test(message)) return 'model'
-  return status === 401 || status === 403 ? 'auth' : 'client'
+  if (status === 401 || status === 403) return 'auth'
+  if (hasCode(featureCodes, said)) return 'unsupported'
+  return (status === 400 || status === 404 || status === 422) && featureTexts.test(message) ? 'unsupported' : 'client'
 }
 
 function isQuota(status: number, said: Said): boolean {

@@ -6,6 +6,7 @@ import { SidecarError } from '../errors.ts'
 import { inOneWrite } from '../oneWrite.ts'
 import { breakCall } from './border.ts'
 import { isEnding } from './ending.ts'
+import { LeanRequest } from './leanRequest.ts'
 import { isAnswering, refuseInTurn, unfinished } from './refuseRaw.ts'
 
 /** What may change while it listens. */
@@ -96,6 +97,7 @@ const portOf = (server: Server | undefined): number | undefined => (server?.addr
 function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarError>): Server {
   const settings: ServerOptions = {
     ...boundsOf(options),
+    IncomingMessage: LeanRequest,
     // A body has a bound on silence instead: 512 MB over a slow line is no fault.
     requestTimeout: 0,
     keepAliveTimeoutBuffer: 1_000,

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { handOver, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
-import { kinds } from '../errors.ts'
 import { cancel } from '../life.ts'
 import { endsOf, keepEnds } from '../llm/answerEnds.ts'
+import { writeReplyHead } from './replyHead.ts'
 
 /** The client's side of a call. */
 export interface Client {
@@ -26,7 +26,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
   const bare = req.method === 'HEAD' || reply.status === 204 || reply.status === 304
   if (reply.headers['trailer'] !== undefined && (declared !== undefined || bare || req.httpVersionMinor === 0))
     delete reply.headers['trailer']
-  res.writeHead(reply.status, flat(reply, call))
+  writeReplyHead(res, reply, call)
   const write = writerFor(res)
   let tap: Tap | undefined
   let wantsPause = false
@@ -114,45 +114,4 @@ function framed(bytes: Buffer): Buffer {
 const isEmpty = (headers: Headers): boolean => {
   for (const _name in headers) return false
   return true
-}
-
-/** A flat array is what writeHead is fastest with. */
-function flat({ headers, own }: Reply, call: Call): string[] {
-  const out: string[] = []
-  const lines = headers['connection']
-  const connection = typeof lines === 'object' ? lines.join() : lines
-  const named = connection !== undefined && !isPlain(connection) ? connection.toLowerCase() : ''
-  for (const name in headers) {
-    if (isHopByHop(name) || (named !== '' && namedIn(named, name))) continue
-    const value = headers[name]
-    if (typeof value === 'string') out.push(name, value)
-    else if (value !== undefined) for (const one of value) out.push(name, one)
-  }
-  const { upstream, attempts, error, model, served } = call.facts
-  out.push('x-outrider-call', call.id)
-  // Only where the answer is ours: an upstream that is a sidecar itself may send one of its own.
-  if (error !== undefined) out.push('x-outrider-error', error, 'x-outrider-fault', kinds[error].fault)
-  if (attempts > 0) out.push('x-outrider-upstream', upstream, 'x-outrider-attempts', String(attempts))
-  // Only where it is not the one that was asked for.
-  if (served !== '' && served !== model) out.push('x-outrider-model', served)
-  if (own !== undefined) out.push(...own)
-  return out
-}
-
-const isPlain = (connection: string): boolean => connection === 'keep-alive' || connection === 'close'
-const namedIn = (list: string, name: string): boolean => list.split(',').some((token) => token.trim() === name)
-
-function isHopByHop(name: string): boolean {
-  switch (name) {
-    case 'connection':
-    case 'keep-alive':
-    case 'proxy-connection':
-    case 'proxy-authenticate':
-    case 'te':
-    case 'transfer-encoding':
-    case 'upgrade':
-      return true
-    default:
-      return name.startsWith('x-outrider-')
-  }
 }

@@ -5,6 +5,8 @@ export interface Candidate {
   readonly upstream: string
   /** Empty where it has none. */
   readonly credential: string
+  /** What tells it from others over all configs: its names, and where it is. */
+  readonly account: string
   readonly tier: number
   /** Can be changed while calls run. */
   weight: number

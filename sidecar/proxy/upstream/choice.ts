@@ -1,4 +1,5 @@
 import type { Plan } from '../plan.ts'
+import { near } from './affinity.ts'
 import type { Candidate } from './candidate.ts'
 import { leastBad } from './health/tier.ts'
 import type { Standing } from './standing.ts'
@@ -48,7 +49,8 @@ function among(plan: Plan, tier: readonly Candidate[], now: number, isIn = isOpe
     standings[weighed++] = standing
   }
   if (standings.length > weighed) standings.length = weighed
-  const chosen = plan.route.strategy.choose(standings, plan.tokens, now)
+  const { affinity, route } = plan
+  const chosen = affinity === 0 ? route.strategy.choose(standings, plan.tokens, now) : near(affinity, standings, route.affinityLoad)
   for (let at = 0; at < open; at++) if (scratch[at]?.standing === chosen) return scratch[at]
   return undefined
 }
@@ -86,6 +88,8 @@ export function opensAt(plan: Plan, now: number): number | undefined {
 
 /** Where a call goes when nothing is usable: it may be we who are mistaken. Undefined where no upstream has the model, or every key was refused. */
 export function inNeed(plan: Plan, now: number): Candidate | undefined {
+  // What it has to say is that it lacks the time or the money: the client may wait for it, and nothing else would help.
+  if (plan.home !== undefined) return undefined
   const all = those(plan)
   // Nobody could answer in its place, and its own answer tells more than ours.
   if (all.length === 1) return all[0]
@@ -98,7 +102,9 @@ export function inNeed(plan: Plan, now: number): Candidate | undefined {
 export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier) => tier.filter((candidate) => fits(plan, candidate)))
 
 /** A weight of nothing is for those who ask for it. */
-const fits = ({ only, model, tried }: Plan, candidate: Candidate): boolean =>
-  (only === undefined ? candidate.weight > 0 : candidate.upstream === only) && candidate.serves(model) && !tried.includes(candidate)
+const fits = ({ only, home, model, tried }: Plan, candidate: Candidate): boolean =>
+  (home !== undefined ? candidate === home.candidate : only === undefined ? candidate.weight > 0 : candidate.upstream === only) &&
+  candidate.serves(model) &&
+  !tried.includes(candidate)
 
 const mayBeAsked = (plan: Plan, candidate: Candidate): boolean => fits(plan, candidate) || plan.repeatable?.includes(candidate) === true

@@ -20,13 +20,16 @@ export interface ConnectorOptions {
   readonly names: Names
   readonly clock: Clock
   readonly timeoutMs: number
+  /** Its sockets are for Undici, and for nobody else. */
+  readonly forUndici: boolean
 }
 
 /**
  * Opens connections: name, address after address, proxy, TLS, all under one bound. Undici is handed the finished socket and never dials:
  * its own connector cannot be cancelled, does not time a proxy's answer, and reconnects without end after some errors.
  */
-export function connector({ place, names, clock, timeoutMs }: ConnectorOptions): Connector {
+export function connector({ place, names, clock, timeoutMs, forUndici }: ConnectorOptions): Connector {
+  const isPlain = place.tls === undefined && place.egress === undefined
   /** Kept with the trust under which it was made: resumed under another, it would pass over the check of the certificate. */
   let resumable: { readonly session: Buffer; readonly context: SecureContext } | undefined
 
@@ -52,7 +55,7 @@ export function connector({ place, names, clock, timeoutMs }: ConnectorOptions):
     const use = (next: Socket): void => {
       socket = next
     }
-    openTcp({ place, names, clock, use, isOver: () => over }, (err) => {
+    openTcp({ place, names, clock, forUndici: forUndici && isPlain, use, isOver: () => over }, (err) => {
       if (err !== undefined || over || socket === undefined) return end(err)
       const { egress, tls } = place
       const secure = (tunnelErr?: SidecarError): void => {

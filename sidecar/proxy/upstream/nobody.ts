@@ -1,11 +1,10 @@
 import { SidecarError } from '../errors.ts'
-import type { Plan } from '../plan.ts'
+import type { Home, Plan } from '../plan.ts'
 
 /** Why no upstream can be asked: the state of each, and when it will be tried again. */
-export function nobody({ route, model, only }: Plan, now: number): SidecarError {
-  const upstreams = route.tiers
-    .flat()
-    .filter((one) => (only === undefined ? one.weight > 0 : one.upstream === only) && one.serves(model))
+export function nobody({ route, model, only, home }: Plan, now: number): SidecarError {
+  const upstreams = (home === undefined ? route.tiers.flat() : [home.candidate])
+    .filter((one) => home !== undefined || ((only === undefined ? one.weight > 0 : one.upstream === only) && one.serves(model)))
     .map(({ upstream, credential, standing }) => {
       const until = standing.until(model, now)
       return {
@@ -17,9 +16,21 @@ export function nobody({ route, model, only }: Plan, now: number): SidecarError 
     })
   const waits = upstreams.flatMap(({ retry_in_seconds: seconds }) => (seconds === null ? [] : [seconds * 1_000]))
   const subject = `No healthy backend available for model: ${model === '' ? '(none named)' : model}`
-  const why = upstreams.length === 0 ? '; no upstream has it' : ''
+  const why = home === undefined ? (upstreams.length === 0 ? '; no upstream has it' : '') : onlyAt(home, upstreams[0])
   return new SidecarError('no_upstream', subject + why, {
     details: { upstreams },
     ...(waits.length > 0 && { retryAfterMs: Math.min(...waits) }),
   })
+}
+
+/** Somebody who has a file there wants to hear of that one upstream, and when to come back. */
+function onlyAt(
+  { candidate, id, known }: Home,
+  is: { readonly state: string; readonly retry_in_seconds: number | null } | undefined,
+): string {
+  const what = id === '' ? 'sealed reasoning' : id
+  const where = `upstream ${candidate.upstream}`
+  const who = known ? `, which ${where} made` : `, which nobody here has seen made and is asked for at ${where} alone`
+  const seconds = is?.retry_in_seconds ?? 0
+  return `; the request refers to ${what}${who}: it is ${is?.state}, and tried again ${seconds > 0 ? `in ${seconds} s` : 'with the next call'}`
 }

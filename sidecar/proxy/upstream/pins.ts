@@ -1,59 +1,53 @@
 /** Where what clients refer to by id was made: another account does not have it. */
 export interface Pins {
-  readonly learn: (id: string, upstream: string, now: number) => void
-  /** The upstream that made it; undefined where nobody here has seen it made, or long ago. */
+  readonly learn: (id: string, account: string, now: number) => void
+  /** The account that made it; undefined where nobody here has seen it made, or long ago. */
   readonly find: (id: string, now: number) => string | undefined
-  /** The upstream is no longer configured. */
-  readonly forget: (upstream: string) => void
-  readonly size: () => number
+}
+
+/** What is known, over all configs: the least lately used first. */
+export type PinBook = Map<string, Pin>
+
+interface Pin {
+  readonly account: string
+  /** When it was made, or named last. */
+  readonly at: number
 }
 
 export interface PinsOptions {
-  /** Some two hundred bytes each. */
-  readonly most?: number
-  /** As long as providers keep answers that were stored. */
-  readonly keepMs?: number
-}
-
-interface Pin {
-  readonly upstream: string
-  readonly until: number
+  readonly most: number
+  readonly keepMs: number
 }
 
 /** No provider makes longer ones; what is longer would only fill the memory. */
 const longestId = 256
 
-export function pins({ most = 20_000, keepMs = 30 * 24 * 3_600_000 }: PinsOptions = {}): Pins {
-  /** The least lately used first. */
-  const byId = new Map<string, Pin>()
-  const put = (id: string, upstream: string, now: number): void => {
-    byId.delete(id)
-    byId.set(id, { upstream, until: now + keepMs })
+export function pins(book: PinBook, { most, keepMs }: PinsOptions): Pins {
+  const put = (id: string, account: string, now: number): void => {
+    book.delete(id)
+    book.set(id, { account, at: now })
   }
   return {
-    learn: (id, upstream, now) => {
+    learn: (id, account, now) => {
       if (id === '' || id.length > longestId) return
-      put(id, upstream, now)
-      if (byId.size <= most) return
-      for (const oldest of byId.keys()) {
-        byId.delete(oldest)
-        break
+      put(id, account, now)
+      if (book.size <= most) return
+      // More than one only where an earlier config allowed more.
+      for (const oldest of book.keys()) {
+        if (book.size <= most) break
+        book.delete(oldest)
       }
     },
     find: (id, now) => {
-      const pin = byId.get(id)
+      const pin = book.get(id)
       if (pin === undefined) return undefined
-      if (now >= pin.until) {
-        byId.delete(id)
+      if (now - pin.at >= keepMs) {
+        book.delete(id)
         return undefined
       }
       // What is in use stays: a conversation may go on for longer than an answer is kept.
-      put(id, pin.upstream, now)
-      return pin.upstream
+      put(id, pin.account, now)
+      return pin.account
     },
-    forget: (upstream) => {
-      for (const [id, pin] of byId) if (pin.upstream === upstream) byId.delete(id)
-    },
-    size: () => byId.size,
   }
 }

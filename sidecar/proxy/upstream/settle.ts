@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from './candidate.ts'
+import type { Outcome } from '../llm/outcome.ts'
 import type { Outcome as Ending } from './condition.ts'
 import type { Health } from './health.ts'
 import { mayEject } from './health/tier.ts'
@@ -29,10 +30,13 @@ export function settle(plan: Plan, { what, condition }: Ended, { clock, beganMs 
   if (condition !== undefined) standing.condition.note(condition, what, now)
   if (good || outcome === 'committed') return
   if (outcome === 'client_abort') plan.route.strategy.observe(standing, { kind: 'abandoned', waitedMs: now - beganMs }, now)
-  else if (outcome !== 'client' && outcome !== 'context' && outcome !== 'policy' && outcome !== 'busy' && outcome !== 'sidecar') {
+  else if (!aboutTheCall.has(outcome)) {
     plan.route.strategy.observe(standing, { kind: 'failed', hintMs }, now)
   }
 }
+
+/** These say nothing of the upstream. */
+const aboutTheCall: ReadonlySet<Outcome> = new Set(['client', 'unsupported', 'context', 'policy', 'busy', 'sidecar'])
 
 /** Whether the others of its tier, or those below, can do without one; with a host go all of its accounts. */
 function judge(plan: Plan, candidate: Candidate, now: number): (one: Health, wholeHost: boolean) => boolean {
@@ -42,11 +46,13 @@ function judge(plan: Plan, candidate: Candidate, now: number): (one: Health, who
     const others = (tier: readonly Candidate[]): Candidate[] =>
       tier.filter((other) => !own(other) && other.weight > 0 && other.serves(model))
     const at = route.tiers.findIndex((tier) => tier.includes(candidate))
+    // Another model at the same host helps against what is wrong with this one alone.
+    const other = !wholeHost && route.fallbacks.some(({ on }) => on.includes('error'))
     const lower = route.tiers.slice(at + 1).some((tier) => others(tier).some(({ standing }) => standing.usable(model, now)))
     return mayEject(
       one,
       [one, ...others(route.tiers[at] ?? []).map(({ standing }) => standing.asked(model))],
-      lower ? Infinity : route.mostEjected,
+      lower || other ? Infinity : route.mostEjected,
       now,
     )
   }

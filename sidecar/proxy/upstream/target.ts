@@ -72,10 +72,11 @@ export function openTarget(
     addresses: upstream.addresses,
     egress: through === undefined ? undefined : { ...through, context: egressTrust.context },
   })
-  const dialler = (http2: boolean): Connector => connector({ place: placeFor(http2), names: known, clock, timeoutMs: timeouts.connect })
+  const dialler = (http2: boolean, forUndici: boolean): Connector =>
+    connector({ place: placeFor(http2), names: known, clock, timeoutMs: timeouts.connect, forUndici })
   const connections = pool({
     origin: url.origin,
-    connector: dialler(upstream.http2),
+    connector: dialler(upstream.http2, true),
     clock,
     connections: upstream.connections,
     waitMs: timeouts.pool,
@@ -97,7 +98,7 @@ export function openTarget(
     url,
     base,
     pool: connections,
-    plainConnector: dialler(false),
+    plainConnector: dialler(false, false),
     scheme: schemeOf(upstream.auth),
     accounts,
     checked: checked({ ...health, host: shared, standings: accounts.map(({ standing }) => standing) }),

@@ -4,11 +4,14 @@ import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import type { Names } from './names.ts'
 import type { Place } from './place.ts'
+import { connectWithSharedReads } from './sharedReads.ts'
 
 export interface TcpOptions {
   readonly place: Place
   readonly names: Names
   readonly clock: Clock
+  /** It is Undici alone that reads from it. */
+  readonly forUndici: boolean
   /** Hears of each socket before it is connected, so that it can be given up. */
   readonly use: (socket: Socket) => void
   readonly isOver: () => boolean
@@ -18,7 +21,7 @@ export interface TcpOptions {
  * A name that led nowhere is looked up once more: its address may have changed since. Who has gone refuses, or, as a pod does whose address is
  * nobody's any more, says nothing at all.
  */
-export function openTcp({ place, names, clock, use, isOver }: TcpOptions, done: (err?: SidecarError) => void): void {
+export function openTcp({ place, names, clock, forUndici, use, isOver }: TcpOptions, done: (err?: SidecarError) => void): void {
   const host = place.egress?.host ?? place.host
   const port = place.egress?.port ?? place.port
   const { addresses } = place.egress === undefined ? place : { addresses: undefined }
@@ -31,7 +34,8 @@ export function openTcp({ place, names, clock, use, isOver }: TcpOptions, done: 
         answer(err, list as never)
       })
     }
-    const socket = connect({
+    const open = forUndici ? connectWithSharedReads : connect
+    const socket = open({
       // Where the url holds an address, it would be dialled without a look at ours.
       host: addresses === undefined ? host : 'fixed-addresses',
       port,
