@@ -57,6 +57,7 @@ export function live(first: Serving, lasting: Lasting, say: Say): Live {
     replace,
     close: () => {
       closed = true
+      for (const checker of lasting.checkers.all()) checker.stop()
       for (const serving of open) letGo(serving)
     },
   }

@@ -95,6 +95,8 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
   const leave = async (): Promise<void> => {
     if (draining) return
     draining = true
+    // What they would find out is of use to nobody any more.
+    for (const checker of lasting.checkers.all()) checker.stop()
     const { grace, idleExit } = live.current.config.drain
     say('info', `told to stop: finishing ${admission.inFlight} calls, at most ${grace / 1_000} s`)
     // Idle connections stay open: a call may be on its way on them, and what Node takes for idle includes those that have just been opened.

@@ -14,7 +14,6 @@ import { openServing, type Lasting, type Say } from './serving.ts'
 import { callIds } from './serve/callIds.ts'
 import { openControl } from './serve/openControl.ts'
 import { tunnel } from './serve/tunnel.ts'
-import type { Checker } from './upstream/check/checker.ts'
 import type { HealthState } from './upstream/health.ts'
 import { bestOf } from './upstream/health/tier.ts'
 import type { OpenTarget } from './upstream/target.ts'
@@ -69,7 +68,6 @@ type Opened = (() => void)[]
 /** Whatever is opened is noted in `opened`, so that a start that fails half-way leaves nothing behind. */
 async function start({ config, warnings, env, source, write }: ProxyOptions, opened: Opened): Promise<Proxy> {
   const targets = kept<OpenTarget>()
-  const checkers = kept<Checker>()
   const log = openLog(config.log.level, { write, secrets: () => targets.all().flatMap((target) => target.secrets()) })
   const say: Say = (level, message) => {
     log.logger[level](message)
@@ -103,7 +101,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     credentials: kept(),
     clients: kept(),
     targets,
-    checkers,
+    checkers: kept(),
     budgetFor: budgets(),
     ...byChance(Math.random),
     refused: metrics.unrepeated,
@@ -142,13 +140,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const close = async (): Promise<void> => {
     undo(opened)
     await sockets.settled()
-    // What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted
-    // and logged.
-    for (let turn = 0; turn < 2; turn++) {
-      await new Promise((done) => {
-        setImmediate(done)
-      })
-    }
+    await closingsTold()
   }
   return {
     port: listening.port,
@@ -156,7 +148,6 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     controlPort: control?.port,
     addresses: listening.addresses,
     drain: async () => {
-      for (const checker of checkers.all()) checker.stop()
       await ports.leave()
       await close()
     },
@@ -172,6 +163,18 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
       connections: connectionsOf(targets).open,
       heldBytes: held.bytes,
     }),
+  }
+}
+
+/**
+ * What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted and
+ * logged.
+ */
+async function closingsTold(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) {
+    await new Promise((done) => {
+      setImmediate(done)
+    })
   }
 }
 

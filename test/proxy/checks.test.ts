@@ -13,6 +13,7 @@ import {
 } from '../fixtures/provider.ts'
 import type { Step } from '../fixtures/provider.ts'
 import { egressProxy } from '../fixtures/egressProxy.ts'
+import type { Standing } from '../../sidecar/proxy/upstream/standing.ts'
 import { startChecks, type Checks } from '../fixtures/startChecks.ts'
 import { testKey } from '../fixtures/startSidecar.ts'
 
@@ -36,8 +37,8 @@ suite('what a check asks', { concurrency: true }, () => {
       ],
     )
     assert.equal(upstream.connections, 1)
-    const { msAgo: _, ...last } = lastOf(checks) ?? {}
-    assert.deepEqual(last, { well: true, what: 'status 200' })
+    const { well, what } = lastOf(checks) ?? {}
+    assert.deepEqual([well, what], [true, 'status 200'])
   })
 
   test('a path of its own, from the root of the host', async (t) => {
@@ -71,6 +72,21 @@ suite('what a check asks', { concurrency: true }, () => {
     assert.deepEqual(lastOf(distrusting)?.what, 'tls_failed')
   })
 
+  test('no more of a list than its beginning', async (t) => {
+    const upstream = await provider(t, async ({ res, seen }) => {
+      res.writeHead(200, { 'content-type': 'application/json' })
+      for (let n = 0; n < 10_000 && !seen.aborted; n++) {
+        await new Promise((done) => {
+          res.write('x'.repeat(100_000), done)
+        })
+      }
+    })
+    const checks = await startChecks(t, upstream.url)
+    await checks.round()
+    assert.equal(lastOf(checks)?.well, true)
+    assert.equal(await upstream.seen[0]?.closed, true)
+  })
+
   test('nothing while it works on as many calls as it may', async (t) => {
     const upstream = await provider(t, answers(200, { data: [] }))
     const checks = await startChecks(t, upstream.url, { upstream: { connections: 1 } })
@@ -91,7 +107,6 @@ suite('what an answer to a check says', { concurrency: true }, () => {
   const there: [string, Step][] = [
     ...[200, 204, 301, 400, 401, 403, 404, 405, 429, 501, 529].map((status): [string, Step] => [`status ${status}`, answers(status)]),
     ['a 404 that is a page', answers(404, '<html>', { 'content-type': 'text/html' })],
-    ['a list of megabytes', answers(200, { data: 'x'.repeat(3_000_000) })],
   ]
   for (const [name, step] of there) {
     test(`${name}: it is there`, async (t) => {
@@ -137,6 +152,16 @@ suite('what an answer to a check says', { concurrency: true }, () => {
         assert.deepEqual([lastOf(checks)?.what, hostState(checks)], [what, 'down'])
       }
     }
+  })
+
+  test('a call that fails there while it is down is no second change', async (t) => {
+    const upstream = await provider(t, answers(500))
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 3; n++) await checks.round()
+    const standing = checks.target.accounts[0]?.standing as Standing
+    const now = checks.clock.now()
+    standing.ended(standing.began('m', 1, now), { outcome: 'connect', what: 'connect_failed', hintMs: undefined, now, mayEject: undefined })
+    assert.equal(checks.changes.length, 1)
   })
 
   test('two in a row that go well bring it up, slowly', async (t) => {
@@ -200,6 +225,15 @@ suite('what an answer to a check says', { concurrency: true }, () => {
     await checks.round()
     assert.equal(hostState(checks), 'down', 'it did answer it well')
   })
+
+  test('nor is it asked more often for them', async (t) => {
+    const upstream = await provider(t, answers(500))
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    await checks.round()
+    const askedMs = checks.clock.now()
+    await checks.round()
+    assert.ok(checks.clock.now() - askedMs >= 60_000)
+  })
 })
 
 suite('when a check is due', { concurrency: true }, () => {
@@ -233,21 +267,48 @@ suite('when a check is due', { concurrency: true }, () => {
     assert.equal(upstream.seen.length, 3)
   })
 
-  test('auto asks one that nothing is known against once a minute, and every ten seconds as soon as something is', async (t) => {
+  /** For how long nothing was asked, to the next round. */
+  const pauseOf = async ({ clock, round }: Checks): Promise<number> => {
+    const before = clock.now()
+    await round()
+    return clock.now() - before
+  }
+
+  test('auto asks one that nothing is known against once a minute, from the beginning on', async (t) => {
     const upstream = await provider(t, answers(200, { data: [] }))
-    const { clock, target, count, round } = await startChecks(t, upstream.url, { check: { by: 'auto' } })
-    for (let second = 0; second < 60; second++) clock.pass(1_000)
-    assert.equal(count(), 0)
-    await round()
-    assert.equal(count(), 1)
-    for (let n = 0; n < 5; n++) clock.pass(10_000)
-    assert.equal(count(), 1)
-    target.condition.note('failed', 'status 500', clock.now())
-    clock.pass(9_000)
-    assert.equal(count(), 1)
-    await round()
-    await round()
-    assert.equal(count(), 3)
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    assert.deepEqual([await pauseOf(checks), await pauseOf(checks)], [70_000, 60_000])
+  })
+
+  test('and every ten seconds as soon as a call has failed, a check has failed, or one of its models is ejected', async (t) => {
+    const upstream = await provider(t, ({ res }) => void (mood.ill ? res.writeHead(500) : res).end('{}'))
+    const mood = { ill: false }
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    const { clock, target } = checks
+    await checks.round()
+    const failing = (): void => target.condition.note('failed', 'status 500', clock.now())
+    const well = (): void => target.condition.note('good', '', clock.now())
+    failing()
+    // Heard of, and then due ten seconds later.
+    assert.deepEqual([await pauseOf(checks), await pauseOf(checks)], [10_000, 10_000])
+    well()
+    mood.ill = true
+    await checks.round()
+    assert.equal(await pauseOf(checks), 10_000)
+    mood.ill = false
+    await checks.round()
+    assert.equal(await pauseOf(checks), 60_000)
+    const standing = target.accounts[0]?.standing as Standing
+    for (let n = 0; n < 5; n++) {
+      standing.ended(standing.began('m', 1, clock.now()), {
+        outcome: 'server',
+        what: '',
+        hintMs: undefined,
+        now: clock.now(),
+        mayEject: undefined,
+      })
+    }
+    assert.equal(await pauseOf(checks), 10_000)
   })
 
   test('sidecars that start together do not ask together', async (t) => {
@@ -265,9 +326,9 @@ suite('when a check is due', { concurrency: true }, () => {
     )
   })
 
-  test('no more when checks have ended, and what is under way is given up', async (t) => {
+  test('no more when the process ends, and what is under way is given up', async (t) => {
     const upstream = await provider(t, stall())
-    const { clock, checker, count, target } = await startChecks(t, upstream.url)
+    const { clock, checker, count, target } = await startChecks(t, upstream.url, { check: { timeout: '10m' } })
     clock.pass(5_000)
     const { closed } = await upstream.request(0)
     checker.stop()
@@ -277,11 +338,19 @@ suite('when a check is due', { concurrency: true }, () => {
     assert.equal(target.pool.stats().busy, 0)
   })
 
-  test('what was down is down no more when nobody asks any longer', async (t) => {
+  test('what was down stays down when the process ends', async (t) => {
     const upstream = await provider(t, answers(500))
     const checks = await startChecks(t, upstream.url)
     for (let n = 0; n < 3; n++) await checks.round()
     checks.checker.stop()
+    checks.checker.close()
+    assert.deepEqual([hostState(checks), checks.changes.length], ['down', 1])
+  })
+
+  test('what was down is down no more when nobody asks any longer', async (t) => {
+    const upstream = await provider(t, answers(500))
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 3; n++) await checks.round()
     assert.equal(hostState(checks), 'down')
     checks.checker.close()
     assert.equal(hostState(checks), 'slow_start')

@@ -71,8 +71,9 @@ suite('checks of a sidecar', { concurrency: true }, () => {
   test('an ejection of five minutes ends within seconds when checks see that the upstream is back', async (t) => {
     const a = moody()
     const health = { ejection: '5m', failures: 2 }
-    const { sidecar } = await startUpstreams(t, [a.step, chat('b')], { health }, [{ check: often }])
+    const { sidecar } = await startUpstreams(t, [a.step, chat('b')], { health }, [{ check: { ...often, failures: 3 } }])
     a.ill = true
+    // Before checks have seen it.
     for (let n = 0; n < 2; n++) assert.deepEqual(served(await ask(sidecar)), ['b', '2'])
     await sidecar.logged('upstream a is ejected for')
     await sidecar.logged('upstream a is down')
@@ -112,6 +113,8 @@ suite('checks of a sidecar', { concurrency: true }, () => {
     // There is nothing else, so that its own answer tells more than ours.
     const reply = await ask(told)
     assert.deepEqual([reply.status, served(reply)], [503, ['fake', '1']])
+    await told.proxy.close()
+    assert.doesNotMatch(told.log(), /is used again/, 'the end of the process is no news of the upstream')
   })
 
   test('checks end when the drain begins', async (t) => {

@@ -15,7 +15,15 @@ export interface Checked {
 export interface CheckFacts {
   readonly good: number
   readonly failed: number
-  readonly last: { readonly well: boolean; readonly what: string; readonly msAgo: number } | undefined
+  readonly last: LastCheck | undefined
+}
+
+export interface LastCheck {
+  readonly well: boolean
+  readonly what: string
+  /** It counts; else an upstream that never answered this question well has answered it ill once more. */
+  readonly believed: boolean
+  readonly msAgo: number
 }
 
 export interface CheckedOptions {
@@ -33,7 +41,8 @@ export function checked({ upstream, host, standings, changed }: CheckedOptions):
   let failed = 0
   /** Whether the question is one that this upstream answers. */
   let proven = false
-  let last: { readonly well: boolean; readonly what: string; readonly at: number } | undefined
+  let last: Omit<LastCheck, 'msAgo'> | undefined
+  let lastMs = 0
 
   const take = (well: boolean, why: string, now: number): void => {
     const from = health.state(now)
@@ -50,10 +59,12 @@ export function checked({ upstream, host, standings, changed }: CheckedOptions):
     told: ({ well, what, reached }, chosen, now) => {
       if (well) good++
       else failed++
-      last = { well, what, at: now }
       proven ||= well
       // An upstream that never answered this question otherwise may well answer calls.
-      if (!well && reached && !chosen && !proven) health.doubted()
+      const believed = well || !reached || chosen || proven
+      last = { well, what, believed }
+      lastMs = now
+      if (!believed) health.doubted()
       else take(well, `${well ? 'checks go well again' : 'checks fail'}, the last: ${what}`, now)
     },
     vouched: (now) => {
@@ -62,6 +73,6 @@ export function checked({ upstream, host, standings, changed }: CheckedOptions):
     ended: (now) => {
       while (health.state(now) === 'down') take(true, 'it is not checked any more', now)
     },
-    read: (now) => ({ good, failed, last: last === undefined ? undefined : { well: last.well, what: last.what, msAgo: now - last.at } }),
+    read: (now) => ({ good, failed, last: last && { ...last, msAgo: now - lastMs } }),
   }
 }

@@ -11,9 +11,9 @@ import { rounds, type Heard } from './rounds.ts'
 import { ofModels, ofPath } from './verdict.ts'
 
 export interface Checker {
-  /** Asks no more, and leaves what is known as it is. */
+  /** Asks no more, for the process ends: what is known stays as it is. */
   readonly stop: () => void
-  /** Nor does it matter any more what was answered. */
+  /** Asks no more, for nobody wants it: what was answered does not matter any more. */
   readonly close: () => void
 }
 
@@ -32,7 +32,7 @@ export interface CheckerOptions {
 export function openChecker(options: CheckerOptions, question: Question = questionOf(options)): Checker {
   const { target, check, connections, clock, random, counted } = options
   const { checked, condition, accounts, pool } = target
-  const stop = rounds({
+  const end = rounds({
     clock,
     random,
     intervalMs: check.interval,
@@ -47,7 +47,8 @@ export function openChecker(options: CheckerOptions, question: Question = questi
     heard: (now) => heard(target, now),
     calm: () => {
       const now = clock.now()
-      if (checked.read(now).last?.well === false || condition.read(now).failuresInARow > 0) return false
+      const { last } = checked.read(now)
+      if ((last?.well === false && last.believed) || condition.read(now).failuresInARow > 0) return false
       return accounts.every(({ standing }) => !out.has(standing.overall(now)))
     },
     told: (answer, now) => {
@@ -60,9 +61,15 @@ export function openChecker(options: CheckerOptions, question: Question = questi
     },
     vouched: checked.vouched,
   })
+  let stopped = false
+  const stop = (): void => {
+    stopped = true
+    end()
+  }
   return {
     stop,
     close: () => {
+      if (stopped) return
       stop()
       checked.ended(clock.now())
     },
