@@ -8,7 +8,10 @@ export interface PeakEwmaOptions {
   readonly decayMs?: number
   /** A failure counts as a first byte that took this much longer: who refuses at once is not fast. */
   readonly penaltyMs?: number
-  /** How long it is held against the one that failed; whoever fails for good is ejected meanwhile. */
+  /**
+   * How long it is held against the one that failed; whoever fails for good is ejected meanwhile. Twice as long, and one call that fails by
+   * chance behind an outage would keep an upstream out for half a minute more.
+   */
   readonly penaltyDecayMs?: number
   /** The usual first byte while nobody has answered yet. */
   readonly unknownMs?: number
