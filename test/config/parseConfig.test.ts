@@ -28,7 +28,7 @@ credentials:
         credential: 'holysheep',
         tier: 1,
         weight: 1,
-        check: { by: 'auto', interval: 10_000, quietInterval: 60_000, timeout: 5_000, failures: 3, successes: 2 },
+        check: { by: 'auto', interval: 10_000, quietInterval: 10_000, timeout: 5_000, failures: 3, successes: 2 },
         auth: 'bearer',
         connections: 1000,
         http2: false,
