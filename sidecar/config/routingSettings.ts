@@ -208,7 +208,8 @@ export const check = mapping({
   quietInterval: setting(duration({ least: '1s' }), {
     default: '10s',
     help: 'How often auto asks one that nothing is known against; never more often than interval.',
-    reason: 'A standby that dies is known before it is needed. A large fleet may want a minute: ten thousand idle sidecars ask a standby a thousand times a second.',
+    reason:
+      'A standby that dies is known before it is needed. A large fleet may want a minute: ten thousand idle sidecars ask a standby a thousand times a second.',
   }),
   timeout: setting(duration(), { default: '5s', help: 'Longest wait for the answer.', reason: 'A list of models takes a fraction of it.' }),
   failures: setting(count(), {

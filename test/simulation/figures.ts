@@ -1,6 +1,6 @@
 import type { Call } from '../../sidecar/proxy/call.ts'
 import type { Metrics } from '../../sidecar/observe/metrics.ts'
-import { isCalm, limitedUntil, minutes, noFaults, type Down, type Faults } from './faults.ts'
+import { isCalm, limitedUntil, minutes, noFaults, seconds, type Down, type Faults } from './faults.ts'
 import { shares, type Shares } from './shares.ts'
 
 /** What came of a run. */
@@ -43,6 +43,8 @@ export interface Outage extends Down {
   readonly backMs: number
   /** From then to the beginning of the first attempt that was answered; undefined where there was none. */
   readonly seenMs: number | undefined
+  /** Attempts at it in the first seconds in which it was asked again, and those at all upstreams meanwhile. */
+  readonly early: { readonly own: number; readonly all: number }
 }
 
 export interface Change {
@@ -51,7 +53,16 @@ export interface Change {
   readonly at: number
 }
 
-type Open<Item> = { -readonly [Name in keyof Item]: Item[Name] }
+/** A third of a slow start. */
+const earlyMs = 10 * seconds
+
+interface Open extends Pick<Outage, keyof Down | 'upstream' | 'backMs'> {
+  calls: number
+  attempts: number
+  seenMs: number | undefined
+  askedAt: number | undefined
+  early: { own: number; all: number }
+}
 
 type Told = Parameters<Metrics['changed']>[0]
 
@@ -61,10 +72,10 @@ const afterMs = 2 * minutes
 /** Writes down what happens in a run. */
 export function figures(upstreams: Readonly<Record<string, Faults>>, now: () => number) {
   const names = Object.keys(upstreams)
-  const outages: Open<Outage>[] = Object.entries(upstreams).flatMap(([upstream, faults]) =>
+  const outages: Open[] = Object.entries(upstreams).flatMap(([upstream, faults]) =>
     faults.down.map((down) => {
       const backMs = limitedUntil(faults, down.toMs)?.untilMs ?? down.toMs
-      return { ...down, upstream, calls: 0, attempts: 0, backMs, seenMs: undefined }
+      return { ...down, upstream, calls: 0, attempts: 0, backMs, seenMs: undefined, askedAt: undefined, early: { own: 0, all: 0 } }
     }),
   )
   const lost = new Map<string, number>()
@@ -82,7 +93,13 @@ export function figures(upstreams: Readonly<Record<string, Faults>>, now: () => 
       attempts++
       attemptsAt.set(name, (attemptsAt.get(name) ?? 0) + 1)
       if (facts.attempts === 1) share.count(name, now())
-      for (const outage of outages) if (isWithin(outage, facts.beganMs)) outage.attempts++
+      for (const outage of outages) {
+        if (isWithin(outage, facts.beganMs)) outage.attempts++
+        if (outage.upstream === name && now() >= outage.backMs) outage.askedAt ??= now()
+        if (outage.askedAt === undefined || now() > outage.askedAt + earlyMs) continue
+        outage.early.all++
+        if (outage.upstream === name) outage.early.own++
+      }
     },
     over: ({ facts, plan }: Call, status: number): void => {
       const { beganMs, queuedMs, firstByteMs, upstream, error, unrepeated } = facts

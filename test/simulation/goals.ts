@@ -46,6 +46,23 @@ export const seenAgain =
     return { text: `an upstream that is back is used within ${inSeconds(withinMs)}`, shown: inSeconds(worst), met: worst <= withinMs }
   }
 
+/** In its first seconds, over all outages: what was down comes back with cold caches. */
+export const backSlowly =
+  (most: number): Goal =>
+  ({ outages }) => {
+    let own = 0
+    let all = 0
+    for (const { early } of outages) {
+      own += early.own
+      all += early.all
+    }
+    return {
+      text: `share of the calls in its first 10 s, at most ${percent(most, 0)}`,
+      shown: percent(own / all, 1),
+      met: own <= most * all,
+    }
+  }
+
 export const fewChanges =
   (most: number): Goal =>
   ({ changes, limits, outages }) => {

@@ -1,5 +1,16 @@
 import { hours, logNormal, minutes, seconds, type Down, type Faults, type Limit } from './faults.ts'
-import { answers, attempts, attemptsInOutages, fewChanges, noneGroundless, noSwing, seenAgain, shareOf, sharesWithin } from './goals.ts'
+import {
+  answers,
+  attempts,
+  attemptsInOutages,
+  backSlowly,
+  fewChanges,
+  noneGroundless,
+  noSwing,
+  seenAgain,
+  shareOf,
+  sharesWithin,
+} from './goals.ts'
 import type { Scenario } from './scenario.ts'
 
 export interface Size {
@@ -77,6 +88,10 @@ export function others(seed: number): Scenario[] {
     { length: 45 },
     (_none, n) => ({ fromMs: n * 40 * seconds, toMs: (n * 40 + 20) * seconds, how: 'refused' }) as const,
   )
+  const outages = Array.from(
+    { length: 5 },
+    (_none, n) => ({ fromMs: n * 6 * minutes, toMs: (n * 6 + 3) * minutes, how: 'refused' }) as const,
+  )
   const together = (hint: Limit['hint']): Faults => ({
     ...usual,
     limits: [{ firstMs: minutes, everyMs: 5 * minutes, lastsMs: 20 * seconds, hint }],
@@ -94,6 +109,12 @@ export function others(seed: number): Scenario[] {
       name: 'one fails every call at once',
       upstreams: { a: usual, b: usual, c: { ...usual, down: always('busy') } },
       goals: [answers(0.9995), attempts(1.06), shareOf('c', 0.02)],
+    },
+    {
+      ...base,
+      name: 'one is down for 3 min of every 6, and comes back slowly',
+      upstreams: { a: usual, b: usual, c: { ...usual, down: outages } },
+      goals: [answers(0.9995), attempts(1.05), seenAgain(30 * seconds), backSlowly(0.2), noneGroundless],
     },
     {
       ...base,
