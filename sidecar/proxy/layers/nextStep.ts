@@ -51,8 +51,8 @@ export function nextStep(call: Call, plan: Plan, sinceMs: number, options: StepO
   if (plan.panic) return 'no_upstream'
   const wait = waitFor(call, plan, { sinceMs, now }, options)
   if (typeof wait === 'string') return wait
-  // An answer of another model is worth more than a wait for this one.
-  if (wait.patient && isFallback) return 'no_upstream'
+  // An answer of another model is worth more than a long wait for this one.
+  if (wait.patient && isFallback && wait.waitMs > 2 * options.throttledBackoffMs) return 'no_upstream'
   if (leftMs - wait.waitMs < leastLeftMs) return 'deadline'
   if (wait.waitMs > 0) return wait
   const at = choiceAgain(plan, now) ?? hopeful(plan, now)
