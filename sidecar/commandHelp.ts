@@ -1,3 +1,4 @@
+import { canaryHelp } from './canary/canaryOptions.ts'
 import { environmentNames } from './config/environmentNames.ts'
 import { exitCodeHelp } from './exitCodes.ts'
 import { injectorHelp } from './injector/injectorOptions.ts'
@@ -10,6 +11,7 @@ export const usage = `Usage: outrider COMMAND [OPTIONS]
   proxy [--config FILE]   serve calls, as the config or the environment says
   injector                put sidecars into the pods of a cluster
   validate FILE...        say everything that is wrong with a config
+  canary status|set|...   look at the canary of a running process, change or watch it
   demo [--port PORT]      the proxy in front of two fake providers, to try it out
   health [--port PORT]    ask a running sidecar whether it is ready
   sleep DURATION          wait, in an image without a shell
@@ -58,6 +60,7 @@ Says everything that is wrong with these configs, and ends with 64 if there is s
   --strict        a warning is a problem too
   --help          this text
 `,
+  canary: canaryHelp,
   demo: `Usage: outrider demo [--port PORT]
 
 Runs the proxy in front of two fake providers, and shows calls to paste.

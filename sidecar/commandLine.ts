@@ -1,4 +1,5 @@
 import packageJson from '../package.json' with { type: 'json' }
+import { canaryKinds, canaryPlan } from './canary/canaryOptions.ts'
 import { help, usage } from './commandHelp.ts'
 import { argumentsOf, optionsOf, portOf, proposal, UsageError } from './commandOptions.ts'
 import { ConfigRefused } from './config/refused.ts'
@@ -16,6 +17,7 @@ const commands: Readonly<Record<string, Command>> = {
   proxy: { usage: help.proxy, run: proxyCommand },
   injector: { usage: help.injector, run: injectorCommand },
   validate: { usage: help.validate, run: validateCommand },
+  canary: { usage: help.canary, run: canaryCommand },
   demo: { usage: help.demo, run: demoCommand },
   health: { usage: help.health, run: healthCommand },
   sleep: { usage: help.sleep, run: sleepCommand },
@@ -86,6 +88,14 @@ async function validateCommand(args: readonly string[], env: Env): Promise<numbe
   process.stdout.write(out)
   process.stderr.write(err)
   return ok ? exitCodes.ok : exitCodes.configRefused
+}
+
+async function canaryCommand(args: readonly string[]): Promise<number> {
+  const { values, operands } = argumentsOf('canary', args, canaryKinds)
+  const plan = canaryPlan(operands, values)
+  const told = plan.action === 'watch' ? untilTold() : new Promise<void>(() => {})
+  const { canary } = await import('./canary/canary.ts')
+  return canary(plan, told, { out: (text) => process.stdout.write(text), err: (text) => process.stderr.write(text) })
 }
 
 async function healthCommand(args: readonly string[]): Promise<number> {

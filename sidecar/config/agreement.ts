@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net'
+import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
 import { isMapping } from './mapping.ts'
 
@@ -28,8 +29,9 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...sameNames(root, 'upstreams'),
       ...sameNames(root, 'routes'),
       ...unknownUpstreams(root),
+      ...canaryDisagreements(root),
     ],
-    warnings: [...trials(root), ...noAttemptLeft(root)],
+    warnings: [...trials(root), ...canaryCautions(root), ...noAttemptLeft(root)],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]

@@ -64,7 +64,7 @@ export const control = mapping({
   off: setting(flag, {
     default: false,
     help: 'Do not listen for it at all.',
-    reason: 'It is on the loopback, changes nothing, and is where one looks when something is wrong.',
+    reason: 'It is on the loopback, changes nothing without a token, and is where one looks when something is wrong.',
   }),
   port: setting(port, {
     default: 9091,
@@ -77,4 +77,7 @@ export const control = mapping({
     reason: 'Only a Job whose sidecar is an ordinary container needs it, to end at all; there the injector switches it on.',
   }),
   tokenFile: optional(filePath, { help: 'File with the token that a change must show; without it nothing can be changed.' }),
+  stateFile: optional(filePath, {
+    help: 'File in which weights that are changed at run time are kept, for the next start; without it they end with the process.',
+  }),
 })

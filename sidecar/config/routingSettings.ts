@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { canary } from './canarySettings.ts'
 import { affinity, affinitySettings, pins } from './affinitySettings.ts'
 import { count, duration, headerName, name, share } from './kinds.ts'
 import { mapping, named } from './mapping.ts'
@@ -35,6 +36,7 @@ export const route = mapping({
   strategy: optional(strategy, { help: 'How one is chosen among them, where it differs from routing.strategy.' }),
   affinity: optional(affinity, { help: 'What calls have in common that go to the same one, where it differs from routing.affinity.' }),
   fallbacks: optional(fallbacks, { help: 'Models to ask when this one cannot be had, in this order.' }),
+  canary: optional(canary, { help: 'Upstreams or a model on trial, for a share of the calls of this route.' }),
 })
 
 const priority = mapping({

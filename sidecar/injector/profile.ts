@@ -185,6 +185,7 @@ function misplaced(config: Raw): Finding[] {
   if (typeof admin['host'] === 'string' && isLoopback(admin['host'])) {
     say(['admin', 'host'], 'is the loopback: the kubelet, which probes it, comes from outside of the pod')
   }
+  if ('stateFile' in control) say(['control', 'stateFile'], 'has no place here: a pod has no file that outlives it; change the profile')
   if ('quit' in control) say(['control', 'quit'], 'is for the injector to say: true in mode legacy, and never else')
   if ('afterContainers' in rawOf(config['drain'])) {
     say(['drain', 'afterContainers'], 'is for the injector to say: in mode legacy, where the pod shares its processes, and never else')

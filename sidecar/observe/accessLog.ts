@@ -53,7 +53,7 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
   const upstream = attempts === 0 ? chosen : `,"upstream":"${facts.upstream}"${chosen}`
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
-    `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}` +
+    `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}${sideOf(facts)}` +
     `,"stream":${facts.stream}${upstream},"attempts":${attempts}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
@@ -63,6 +63,9 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
 }
 
 const served = ({ usage }: Facts): string => (usage === undefined || usage.model === '' ? '' : `,"model_served":${text(usage.model)}`)
+
+const sideOf = ({ side }: Facts): string =>
+  side === undefined ? '' : `,"route":"${side.split.trial.route}","side":"${side.served}","side_chosen":"${side.chosen}"`
 
 function tried(facts: Facts): string {
   const { upstream, answered, headMs, queuedMs } = facts

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import type { MetricName } from './catalogue.ts'
 import { healthStates, type HealthState } from '../proxy/upstream/health/tier.ts'
+import { sideNames, trialStates, verdicts, type Trial } from '../proxy/canary/trial.ts'
 import type { Exposition } from './tallies.ts'
 
 /** What is asked for at each scrape rather than counted. */
@@ -13,6 +14,7 @@ export interface Readings {
   readonly droppedLines: () => number
   readonly pins: () => number
   readonly config: () => ConfigReading
+  readonly canaries: () => readonly Trial[]
   readonly upstreamStates: () => readonly { readonly upstream: string; readonly state: HealthState }[]
 }
 
@@ -47,6 +49,7 @@ export function readings({ register }: Exposition, sources: Readings, rate: () =
       .upstreamStates()
       .flatMap(({ upstream, state }) => healthStates.map((each) => ({ labels: { upstream, state: each }, value: each === state ? 1 : 0 }))),
   )
+  canaryReadings(register, sources.canaries)
   register('outrider_config_info', () => [{ labels: { hash: sources.config().hash }, value: 1 }])
   one('process_resident_memory_bytes', () => process.memoryUsage.rss())
   one('process_cpu_seconds_total', () => {
@@ -55,6 +58,23 @@ export function readings({ register }: Exposition, sources: Readings, rate: () =
   })
   one('process_open_fds', openFiles)
   one('process_start_time_seconds', () => performance.timeOrigin / 1_000)
+}
+
+function canaryReadings(register: Exposition['register'], canaries: Readings['canaries']): void {
+  register('outrider_canary_calls_total', () =>
+    canaries().flatMap(({ route, total }) =>
+      sideNames.flatMap((side) => verdicts.map((result) => ({ labels: { route, side, result }, value: total(side, result) }))),
+    ),
+  )
+  register('outrider_canary_weight', () => canaries().map(({ route, setting }) => ({ labels: { route }, value: setting().weight })))
+  register('outrider_canary_state', () =>
+    canaries().flatMap(({ route, setting }) =>
+      trialStates.map((state) => ({ labels: { route, state }, value: setting().state === state ? 1 : 0 })),
+    ),
+  )
+  register('outrider_canary_rollbacks_total', () =>
+    canaries().map(({ route, setting }) => ({ labels: { route }, value: setting().rollbacks })),
+  )
 }
 
 /** Node's own histogram of the lag would wake an idle process a hundred times a second. */

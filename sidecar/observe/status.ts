@@ -1,5 +1,6 @@
 import { isUsable, type Key } from '../proxy/layers/credential.ts'
 import type { Document } from '../proxy/layers/local.ts'
+import type { Trial } from '../proxy/canary/trial.ts'
 import type { Checked } from '../proxy/upstream/check/checked.ts'
 import type { Condition, State } from '../proxy/upstream/condition.ts'
 import type { HealthState } from '../proxy/upstream/health.ts'
@@ -12,6 +13,7 @@ export interface StatusSources {
   /** When the process took up its work, on the same clock; a reload begins nothing anew. */
   readonly beganMs: number
   readonly calls: () => { readonly inFlight: number; readonly seen: number; readonly closed: boolean }
+  readonly canaries: () => readonly Trial[]
   readonly upstreams: readonly {
     readonly name: string
     readonly condition: Condition
@@ -28,7 +30,7 @@ export interface Status {
   readonly stats: () => Document
 }
 
-export function status({ now, beganMs, calls, upstreams }: StatusSources): Status {
+export function status({ now, beganMs, calls, upstreams, canaries }: StatusSources): Status {
   type Source = (typeof upstreams)[number]
   const finerOf = ({ accounts }: Source): HealthState => bestOf(accounts.map(({ standing }) => standing.overall(now())))
   const isKeyed = ({ accounts }: Source): boolean => accounts.some(({ key }) => isUsable(key))
@@ -93,9 +95,16 @@ export function status({ now, beganMs, calls, upstreams }: StatusSources): Statu
             mean_response_ms: meanResponseMs === undefined ? null : Math.round(meanResponseMs * 10) / 10,
           }
         }),
+        ...(canaries().length > 0 && { canaries: canaries().map(inShort) }),
       },
     }),
   }
+}
+
+const inShort = ({ route, setting, rate }: Trial): object => {
+  const { weight, state, version, why } = setting()
+  const [canary, stable] = [rate('canary').errorRate ?? null, rate('stable').errorRate ?? null]
+  return { route, state, weight, version, why, error_rate: { canary, stable } }
 }
 
 /** In the words of `/health`: one that is let alone is of no use now, and one that asked for patience soon will be. */

@@ -1,3 +1,4 @@
+import type { Side } from './canary/side.ts'
 import type { KindName, SidecarError } from './errors.ts'
 import type { Headers } from './headers.ts'
 import type { Life } from './life.ts'
@@ -69,6 +70,8 @@ export interface Facts {
   /** What the upstream was asked for; empty where that is not known. */
   served: string
   stream: boolean
+  /** Where the route has a canary. */
+  side: Side | undefined
   upstream: string
   /** Why the call went where it went, where that was not left to the strategy. */
   chosenBy: ChosenBy | undefined
@@ -129,6 +132,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     model: '',
     served: '',
     stream: false,
+    side: undefined,
     upstream: '',
     chosenBy: undefined,
     attempts: 0,

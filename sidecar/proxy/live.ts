@@ -38,6 +38,7 @@ export function live(first: Serving, lasting: Lasting, say: Say): Live {
     }
     open.add(serving)
     live.current = serving
+    lasting.canaries.adopt(next, serving.candidates)
     held.limit = memoryLimit(next.limits.memory, process.constrainedMemory())
     const news = `config reloaded: ${changesBetween(before.config, next).join('; ')}`
     // Under the old level or the new one: whoever turns the log down or up sees that it happened.

@@ -5,6 +5,7 @@ import { admit, type Admission } from './layers/admit.ts'
 import { answer } from './layers/answer.ts'
 import { bodies } from './layers/bodies.ts'
 import { body } from './layers/body.ts'
+import { canary } from './layers/canary.ts'
 import { cors, type CorsOptions } from './layers/cors.ts'
 import { credential, type Key, type Scheme } from './layers/credential.ts'
 import { choose, type ChooseOptions } from './layers/choose.ts'
@@ -105,6 +106,8 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       route(routing),
       // Below route, which says where it may go; above all that makes attempts: they go to one home.
       ways.home === undefined ? (next) => next : home(ways.home),
+      // Below home, for what a call refers to is on one side only; above fallback, which goes on from whichever side could not answer.
+      where(ways.canary, canary()),
       // Above retry: another model is asked only when the attempts with this one have come to nothing.
       fallback({ ...routing, clock }),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
@@ -164,6 +167,8 @@ export interface WayOptions {
 
 /** How calls find their upstreams. */
 export interface Ways {
+  /** Some route has one. */
+  readonly canary: boolean
   readonly routing: RouteOptions & Omit<FallbackOptions, 'clock'>
   /** Undefined where there is only one. */
   readonly home: HomeOptions | undefined

@@ -1,3 +1,4 @@
+import type { Side } from './canary/side.ts'
 import type { Feature } from './llm/features.ts'
 import type { Again, Outcome } from './llm/outcome.ts'
 import type { Candidate } from './upstream/candidate.ts'
@@ -32,6 +33,8 @@ export interface Plan {
   readonly tried: Candidate[]
   /** Of those, the ones that may be asked once more; undefined while there is none. */
   repeatable: Candidate[] | undefined
+  /** Where the route has a canary: the side that this call is on. */
+  side: Side | undefined
   /** Models that may still be asked in its place. */
   fallbacks: readonly Fallback[]
   /** What the call asks of a model; undefined until that matters. */

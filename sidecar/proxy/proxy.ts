@@ -1,7 +1,9 @@
 import type { Config } from '../config/config.ts'
 import type { Followed } from '../config/follow.ts'
-import { openLog } from '../observe/log.ts'
+import { openLog, type Log } from '../observe/log.ts'
 import { metrics as openMetrics } from '../observe/metrics.ts'
+import { openCanaries } from './canary/canaries.ts'
+import { sayCanary } from './canary/news.ts'
 import { wheel, type Clock } from './clock.ts'
 import { kept, type Kept } from './kept.ts'
 import type { Admission } from './layers/admit.ts'
@@ -86,8 +88,10 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     droppedLines: log.dropped,
     pins: () => lasting.pinBook.size,
     config: () => reloading.state(),
+    canaries: () => canaries.all(),
     upstreamStates: () => statesOf(live.current.targets, clock.now()),
   })
+  const canaries = await openCanaries(config, { now: clock.now, say, changed: sayCanary(log) })
   const lasting: Lasting = {
     beganMs: clock.now(),
     configName: source?.name ?? 'config',
@@ -104,11 +108,13 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     checkers: kept(),
     budgetFor: budgets(),
     ...byChance(Math.random),
+    canaries,
     refused: metrics.unrepeated,
     pinBook: new Map(),
   }
   const live = openLive(await openServing(config, lasting, say), lasting, say)
   opened.push(live.close)
+  canaries.adopt(config, live.current.candidates)
   const sockets = tunnel((url) => live.current.sockets(url))
   const ports = await openPorts({ live, lasting, metrics, sockets, say }, opened)
   const { listening, admin } = ports
@@ -119,6 +125,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   const control = await openControl({
     live,
     say,
+    canaries,
     quit: () => {
       say('info', 'told to quit by a program of the pod')
       quitting.resolve()
@@ -133,13 +140,13 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   })
   opened.push(() => control?.close())
   opened.push(await endingAfterContainers(config, clock, say, quitting.resolve))
-  const { targets: upstreams } = live.current
   const where = `${listening.addresses.join(' and ')}, admin port ${admin.port}${control === undefined ? '' : `, control port ${control.port}`}`
-  say('info', `listening on ${where}, ${namesOf(upstreams)}`)
+  say('info', `listening on ${where}, ${namesOf(live.current.targets)}`)
 
   const close = async (): Promise<void> => {
     undo(opened)
     await sockets.settled()
+    await canaries.saved()
     await closingsTold()
   }
   return {
@@ -154,9 +161,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     close,
     toldToQuit: quitting.promise,
     reload: reloading.now,
-    lastWords: (err) => {
-      log.logger.fatal({ err }, 'a defect of Outrider ends the process')
-    },
+    lastWords: lastWordsTo(log),
     residue: () => ({
       inFlight: admission.inFlight,
       alarms: clock.pending(),
@@ -165,6 +170,12 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     }),
   }
 }
+
+const lastWordsTo =
+  ({ logger }: Pick<Log, 'logger'>): Proxy['lastWords'] =>
+  (err) => {
+    logger.fatal({ err }, 'a defect of Outrider ends the process')
+  }
 
 /**
  * What was just closed tells so in this turn of the event loop, behind what comes at once, and calls that end by it are still counted and

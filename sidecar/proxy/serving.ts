@@ -6,6 +6,7 @@ import { costs } from '../observe/cost.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { status as openStatus, type Status, type StatusSources } from '../observe/status.ts'
+import type { Canaries } from './canary/canaries.ts'
 import type { Clock } from './clock.ts'
 import { openClients, type Clients } from './clients.ts'
 import { openCredential, type Credential } from './credentials.ts'
@@ -52,6 +53,7 @@ export interface Lasting {
   readonly random: () => number
   /** The time of day. */
   readonly epochMs: () => number
+  readonly canaries: Canaries
   readonly refused: (why: Unrepeated) => void
   readonly pinBook: PinBook
 }
@@ -61,6 +63,7 @@ export interface Serving extends Way {
   readonly config: Config
   /** In the order of the config. */
   readonly targets: readonly OpenTarget[]
+  readonly candidates: readonly Candidate[]
   /** How WebSockets are carried, by what they ask for. */
   readonly sockets: (url: string) => TunnelOptions
   readonly status: Status
@@ -106,18 +109,26 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     }
     const targets = opened.map(({ target }) => target)
     const told = reporting(config, lasting, targets)
-    const status = openStatus({ now: clock.now, beganMs: lasting.beganMs, calls: () => admission, upstreams: targets.map(statusSource) })
+    const status = openStatus({
+      now: clock.now,
+      beganMs: lasting.beganMs,
+      calls: () => admission,
+      upstreams: targets.map(statusSource),
+      canaries: lasting.canaries.all,
+    })
     const surroundings = { clock, admission, held, clients, status, ...told }
     const pins = pinsOf(config, lasting.pinBook)
     const ways = openWays(opened, config, { clock, pins })
     const candidates = [...ways.keys()]
-    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf: lasting.strategyOf })
+    const { strategyOf, canaries, random } = lasting
+    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf, canaries, random })
     const tunnels = new Map(
       candidates.map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
     )
     return {
       config,
       targets,
+      candidates,
       handle: pipeline(config, surroundings, waysOf(config, { routes, ways, pins }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
@@ -153,6 +164,7 @@ function waysOf(
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
   return {
+    canary: routes.some(({ split }) => split !== undefined),
     routing: {
       routes,
       defaultModel,
@@ -162,7 +174,7 @@ function waysOf(
       mayAskUpstream: (name) => overrides?.upstreams?.includes(name) ?? false,
       mayAskModel: mayModel,
       attempts: retry.attempts,
-      routeOf: (model) => routes.find(({ serves }) => serves(model)),
+      routeOf: (model) => stableOf(routes.find(({ serves }) => serves(model))),
     },
     retry: {
       clock,
@@ -189,10 +201,13 @@ const statusSource = (target: OpenTarget): StatusSources['upstreams'][number] =>
   accounts: target.accounts,
 })
 
+/** Who comes to a route in place of another is no part of a trial. */
+const stableOf = (route: Route | undefined): Route | undefined => route?.split?.stable ?? route
+
 /** A session is as long as a shift: it goes to one that is usable at its beginning, and is nothing that could be tried again. */
 function candidateFor(url: string, routes: readonly Route[], now: number): Candidate {
   const model = new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('model') ?? ''
-  const route = routes.find(({ serves }) => serves(model)) ?? routes.at(-1)
+  const route = stableOf(routes.find(({ serves }) => serves(model)) ?? routes.at(-1))
   const all = (route?.tiers ?? []).flat().filter(({ serves, weight }) => serves(model) && weight > 0)
   const found = all.find(({ standing }) => standing.usable(model, now)) ?? all[0] ?? routes.at(-1)?.tiers[0]?.[0]
   if (found === undefined) throw new Error('a config without upstreams is refused before it comes here')

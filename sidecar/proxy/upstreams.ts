@@ -1,6 +1,8 @@
 import type { Config, Upstream } from '../config/config.ts'
 import { modelMatcher } from '../config/modelPattern.ts'
 import type { Handler } from './call.ts'
+import type { Canaries } from './canary/canaries.ts'
+import { withCanary } from './canary/split.ts'
 import type { Source } from './layers/mergedModels.ts'
 import type { Learn } from './layers/pin.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
@@ -15,6 +17,7 @@ import { roundRobin } from './upstream/strategies/roundRobin.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
 import { weighted } from './upstream/strategies/weighted.ts'
 import type { OpenTarget } from './upstream/target.ts'
+import { tiersOf } from './upstream/tiers.ts'
 
 export type StrategyName = Config['routing']['strategy']
 
@@ -78,16 +81,23 @@ export function openWays(
   return ways
 }
 
+export interface RouteSharing {
+  readonly budget: Budget
+  readonly strategyOf: (name: StrategyName) => Strategy
+  readonly canaries: Pick<Canaries, 'open'>
+  readonly random: () => number
+}
+
 /** The routes of a config, and the one for all that they are not for. */
 export function routesOf(
   { routes = [], routing, health, models }: Config,
   candidates: readonly Candidate[],
-  shared: { readonly budget: Budget; readonly strategyOf: (name: StrategyName) => Strategy },
+  shared: RouteSharing,
 ): Route[] {
   const lacks = new Map(models?.map((model) => [model.name, model.lacks]))
   const route = (name: string, serves: Route['serves'], own: Partial<NonNullable<Config['routes']>[number]>): Route => {
     const tiers = tiersOf(candidates.filter(({ upstream }) => own.upstreams?.includes(upstream) ?? true))
-    return {
+    const made: Route = {
       name,
       serves,
       tiers,
@@ -98,14 +108,14 @@ export function routesOf(
       affinityLoad: routing.affinityLoad,
       budget: shared.budget,
       fallbacks: (own.fallbacks ?? routing.fallbacks ?? []).map((one) => ({ ...one, lacks: lacks.get(one.model) ?? [] })),
+      onTrial: undefined,
+      split: undefined,
     }
+    const { canary } = own
+    if (canary === undefined) return made
+    return withCanary(made, canary, { candidates, trial: shared.canaries.open(name, canary), random: shared.random })
   }
   return [...routes.map((one) => route(one.name, modelMatcher(one.models), one)), route('default', () => true, {})]
-}
-
-function tiersOf(candidates: readonly Candidate[]): Candidate[][] {
-  const tiers = [...new Set(candidates.map(({ tier }) => tier))].toSorted((one, other) => one - other)
-  return tiers.map((tier) => candidates.filter((candidate) => candidate.tier === tier))
 }
 
 /** The upstreams as sources of models, those of the first tier first. */

@@ -41,12 +41,19 @@ test('--help and help tell the commands, and end with 0', async (t) => {
     const { code, out, err } = await run(t, word)
     assert.deepEqual([code, err], [0, ''])
     assert.match(out, /^Usage: outrider COMMAND/)
-    for (const command of ['proxy', 'validate', 'demo', 'health', 'sleep']) assert.match(out, new RegExp(`\\n  ${command} `))
+    for (const command of ['proxy', 'validate', 'canary', 'demo', 'health', 'sleep']) assert.match(out, new RegExp(`\\n  ${command} `))
   }
 })
 
 test('each command has a help of its own, wherever the word stands', async (t) => {
-  for (const [...args] of [['proxy'], ['validate', 'FILE', '--strict'], ['demo', '--port', '1'], ['health', '--live'], ['sleep', '5s']]) {
+  for (const [...args] of [
+    ['proxy'],
+    ['validate', 'FILE', '--strict'],
+    ['demo', '--port', '1'],
+    ['health', '--live'],
+    ['canary', 'set'],
+    ['sleep', '5s'],
+  ]) {
     const { code, out, err } = await run(t, ...args, '--help')
     assert.deepEqual([code, err], [0, ''])
     assert(out.startsWith(`Usage: outrider ${args[0]} `), out)

@@ -154,6 +154,47 @@ test('cors with credentials names its origins, and an origin has no path', async
   await parseConfig(withSettings({ cors: { origins: ['https://app.example', 'http://localhost:3000', '*'] } }), 'x')
 })
 
+test('a canary needs something on trial and leaves something stable', async () => {
+  const withCanary = (canary: object, route: object = {}): string =>
+    JSON.stringify({
+      upstreams: [
+        { name: 'old', url: 'https://old.example/v1' },
+        { name: 'new', url: 'https://new.example/v1' },
+      ],
+      routes: [{ name: 'chat', models: ['*'], ...route, canary }],
+    })
+  const cases: [text: string, lines: string[]][] = [
+    [withCanary({}), ['routes[0].canary: needs upstreams or model: what is on trial']],
+    [
+      withCanary({ upstreams: ['old', 'new'] }),
+      ['routes[0].canary.upstreams: are all upstreams of the route: nothing is left for the stable side'],
+    ],
+    [
+      withCanary({ upstreams: ['nwe'] }),
+      ['routes[0].canary.upstreams[0]: must be the name of an upstream, not "nwe"; did you mean "new"? declared: old, new'],
+    ],
+    [
+      withCanary({ model: 'm', weight: 101 }),
+      ['routes[0].canary.weight: must be a percentage: a number from 0 to 100, such as 10 or 0.5, without quotes, not 101'],
+    ],
+    [
+      withCanary({ model: 'm', header: 'Authorization' }),
+      ['routes[0].canary.header: is a header with another purpose: choose one of your own'],
+    ],
+  ]
+  for (const [text, lines] of cases) assert.deepEqual(await refusalOf(text), lines)
+  await parseConfig(withCanary({ upstreams: ['new'] }, { upstreams: ['old'] }), 'x')
+  await parseConfig(
+    withCanary({ upstreams: ['old', 'new'], model: 'm' }, { upstreams: ['old', 'new'] }).replace('"old","new"],"model"', '"new"],"model"'),
+    'x',
+  )
+})
+
+test('a file for weights that nothing can change is taken with a warning', async () => {
+  const { warnings } = await parseConfig(withSettings({ control: { stateFile: '/state/weights.json' } }), 'x')
+  assert.match(warnings.join(), /control\.stateFile: .*keeps rollbacks only: without control\.tokenFile/)
+})
+
 test('a fallback that no attempt is left for is warned of, in the routing and in a route', async () => {
   const fallbacks = [{ model: 'spare' }]
   const warned = 'x retry.attempts: leaves none for a fallback: a call that fails is not asked of another model'

@@ -18,6 +18,7 @@ const open = (): Metrics =>
     pins: () => 0,
     droppedLines: () => 7,
     upstreamStates: () => [],
+    canaries: () => [],
     config: () => ({ hash: 'abc', loadedMs: 8_000, reloads: { applied: 2, unchanged: 0, refused: 1 } }),
   })
 

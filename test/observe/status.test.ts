@@ -6,7 +6,13 @@ import { startChecks, type Checks } from '../fixtures/startChecks.ts'
 
 function saidOf({ target, clock }: Checks): string {
   const upstreams = [{ ...target, connections: target.pool.stats }]
-  const { health } = status({ now: clock.now, beganMs: 0, calls: () => ({ inFlight: 0, seen: 0, closed: false }), upstreams })
+  const { health } = status({
+    now: clock.now,
+    beganMs: 0,
+    calls: () => ({ inFlight: 0, seen: 0, closed: false }),
+    upstreams,
+    canaries: () => [],
+  })
   return (health().json as { status: string }).status
 }
 

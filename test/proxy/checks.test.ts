@@ -228,7 +228,7 @@ suite('what an answer to a check says', { concurrency: true }, () => {
 
   test('nor is it asked more often for them', async (t) => {
     const upstream = await provider(t, answers(500))
-    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto', quietInterval: '60s' } })
     await checks.round()
     const askedMs = checks.clock.now()
     await checks.round()
@@ -274,16 +274,22 @@ suite('when a check is due', { concurrency: true }, () => {
     return clock.now() - before
   }
 
-  test('auto asks one that nothing is known against once a minute, from the beginning on', async (t) => {
+  test('auto asks one that nothing is known against as rarely as it is told, from the beginning on', async (t) => {
+    const upstream = await provider(t, answers(200, { data: [] }))
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto', quietInterval: '60s' } })
+    assert.deepEqual([await pauseOf(checks), await pauseOf(checks)], [70_000, 60_000])
+  })
+
+  test('left alone, auto asks every ten seconds', async (t) => {
     const upstream = await provider(t, answers(200, { data: [] }))
     const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
-    assert.deepEqual([await pauseOf(checks), await pauseOf(checks)], [70_000, 60_000])
+    assert.deepEqual([await pauseOf(checks), await pauseOf(checks)], [10_000, 10_000])
   })
 
   test('and every ten seconds as soon as a call has failed, a check has failed, or one of its models is ejected', async (t) => {
     const upstream = await provider(t, ({ res }) => void (mood.ill ? res.writeHead(500) : res).end('{}'))
     const mood = { ill: false }
-    const checks = await startChecks(t, upstream.url, { check: { by: 'auto' } })
+    const checks = await startChecks(t, upstream.url, { check: { by: 'auto', quietInterval: '60s' } })
     const { clock, target } = checks
     await checks.round()
     const failing = (): void => target.condition.note('failed', 'status 500', clock.now())

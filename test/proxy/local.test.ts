@@ -183,6 +183,12 @@ test('other methods and near misses are not answered here', async (t) => {
 })
 
 test('near the end of a shutdown /health says so with 503', () => {
-  const { health } = status({ beganMs: 0, now: () => 0, calls: () => ({ inFlight: 1, seen: 1, closed: true }), upstreams: [] })
+  const { health } = status({
+    beganMs: 0,
+    now: () => 0,
+    calls: () => ({ inFlight: 1, seen: 1, closed: true }),
+    upstreams: [],
+    canaries: () => [],
+  })
   assert.deepEqual(health(), { status: 503, json: { status: 'draining', upstreams: [] } })
 })

@@ -1,6 +1,7 @@
 import { parseConfig } from '../../sidecar/config/config.ts'
 import { openLog } from '../../sidecar/observe/log.ts'
 import { newFacts, type Call, type Handler, type Upload } from '../../sidecar/proxy/call.ts'
+import { openCanaries } from '../../sidecar/proxy/canary/canaries.ts'
 import { kept } from '../../sidecar/proxy/kept.ts'
 import { finish, newLife } from '../../sidecar/proxy/life.ts'
 import { callIds } from '../../sidecar/proxy/serve/callIds.ts'
@@ -88,6 +89,7 @@ async function open({ upstreams, document = {} }: Scenario, { world: { clock, no
     },
     budgetFor: budgets(),
     strategyOf: strategies(random),
+    canaries: await openCanaries(config, { now, say: () => {}, changed: () => {} }),
     random,
     epochMs: now,
     pinBook: new Map(),

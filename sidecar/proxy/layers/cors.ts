@@ -64,6 +64,7 @@ const ours = [
   'x-outrider-call',
   'x-outrider-error',
   'x-outrider-fault',
+  'x-outrider-side',
   'x-outrider-upstream',
   'x-outrider-attempts',
   'x-outrider-model',

@@ -65,7 +65,9 @@ function made(ids: readonly string[], find: (id: string) => Candidate | undefine
 /** The same one for all who name it, now and in every other sidecar: so that those who are right together stay right. */
 function guessed({ route, only, model, affinity }: Plan, id: string, { body }: Call): Home | undefined {
   const fits = ({ upstream, weight, serves }: Candidate): boolean => (only === undefined ? weight > 0 : upstream === only) && serves(model)
-  const tier = route.tiers.find((one) => one.some(fits))?.filter(fits) ?? []
+  // On the side that has had nearly all calls.
+  const { tiers } = only === undefined ? (route.split?.usual() ?? route) : route
+  const tier = tiers.find((one) => one.some(fits))?.filter(fits) ?? []
   const key = id === '' ? affinity || startOf(body) : fingerprint(id)
   // Without weights, which may change while what has been made stays where it is.
   const members = tier.map((candidate) => ({ name: candidate.standing.name, weight: 1, ease: 1, inFlight: 0, candidate }))

@@ -59,6 +59,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
     repeatable: undefined,
+    side: undefined,
     fallbacks: none,
     needs: undefined,
     next: undefined,

@@ -2,6 +2,7 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { readKeyFile } from '../keyFile.ts'
+import type { ControlRoutes, Said } from './controlRoutes.ts'
 
 export interface ControlOptions {
   readonly port: number
@@ -11,6 +12,7 @@ export interface ControlOptions {
   readonly quit: () => (() => void) | undefined
   /** Everything there is to tell, made when it is asked for. */
   readonly document: (port: number) => Promise<unknown>
+  readonly routes: ControlRoutes
   readonly patienceMs?: number
 }
 
@@ -71,6 +73,10 @@ function respond(options: ControlOptions, port: number, req: IncomingMessage, re
     res.writeHead(status, { ...guarding, 'content-type': type, 'content-length': Buffer.byteLength(body) })
     res.end(req.method === 'HEAD' ? undefined : body)
   }
+  const tell = ({ status, headers = {}, json }: Said): void => {
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+    say(status, `${JSON.stringify(json, null, 2)}\n`, 'application/json')
+  }
   const failed = (): void => {
     say(500, 'The status could not be collected.\n')
   }
@@ -79,7 +85,7 @@ function respond(options: ControlOptions, port: number, req: IncomingMessage, re
     res.shouldKeepAlive = false
     return say(403, `${stranger}\n`)
   }
-  const path = (req.url ?? '').split('?')[0]
+  const path = (req.url ?? '').split('?')[0] ?? ''
   const quit = path === '/control/quit' && req.method === 'POST' ? options.quit() : undefined
   if (quit !== undefined) {
     res.shouldKeepAlive = false
@@ -87,19 +93,25 @@ function respond(options: ControlOptions, port: number, req: IncomingMessage, re
     return quit()
   }
   if (req.method !== 'GET' && req.method !== 'HEAD') {
-    // What comes with it is not read.
+    // What comes with it may stay unread.
     res.shouldKeepAlive = false
-    changeRefusal(req, options.tokenFile()).then(({ status, why }) => {
-      res.setHeader('allow', 'GET, HEAD')
-      if (status === 401) res.setHeader('www-authenticate', 'Bearer')
-      say(status, why)
+    change(options, path, req).then((said) => {
+      if ('json' in said) return tell(said)
+      if (said.status === 405) res.setHeader('allow', 'GET, HEAD')
+      if (said.status === 401) res.setHeader('www-authenticate', 'Bearer')
+      say(said.status, said.why)
     }, failed)
     return
   }
-  if (path !== '/status') return say(404, 'Served here: /status\n')
-  options.document(port).then((document) => {
-    say(200, `${JSON.stringify(document, null, 2)}\n`, 'application/json')
-  }, failed)
+  if (path === '/status') {
+    options.document(port).then((json) => {
+      tell({ status: 200, json })
+    }, failed)
+    return
+  }
+  const said = options.routes.read(path)
+  if (said === undefined) say(404, 'Served here: /status and /control/routes\n')
+  else tell(said)
 }
 
 /** No page of another origin may have it, show it in a frame, or take it for a script. */
@@ -127,16 +139,26 @@ function strangeness(req: IncomingMessage, port: number): string | undefined {
   return undefined
 }
 
-/** Nothing can be changed yet, and who could not change anything anyway is not told even that. */
-async function changeRefusal(req: IncomingMessage, tokenFile: string | undefined): Promise<{ status: number; why: string }> {
+interface Refusal {
+  readonly status: number
+  readonly why: string
+}
+
+/** Who may not change anything is not told what could be changed. */
+async function change({ tokenFile, routes }: ControlOptions, path: string, req: IncomingMessage): Promise<Said | Refusal> {
+  const refusal = await changeRefusal(req, tokenFile())
+  if (refusal !== undefined) return refusal
+  const said = await routes.change(path, req)
+  return said ?? { status: 405, why: 'The token is right, and there is nothing here that could be changed this way: GET and HEAD.\n' }
+}
+
+async function changeRefusal(req: IncomingMessage, tokenFile: string | undefined): Promise<Refusal | undefined> {
   if (tokenFile === undefined) return { status: 405, why: 'This port is read-only: GET and HEAD. No control.tokenFile is configured.\n' }
   const { raw } = await readKeyFile(tokenFile)
   const token = raw?.trim() ?? ''
   const shown = /^bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
-  if (token === '' || !timingSafeEqual(digest(token), digest(shown))) {
-    return { status: 401, why: 'A change needs the token of control.tokenFile, as "authorization: Bearer TOKEN".\n' }
-  }
-  return { status: 405, why: 'The token is right, and there is nothing yet that could be changed here: GET and HEAD.\n' }
+  if (token !== '' && timingSafeEqual(digest(token), digest(shown))) return undefined
+  return { status: 401, why: 'A change needs the token of control.tokenFile, as "authorization: Bearer TOKEN".\n' }
 }
 
 const digest = (text: string): Buffer => Buffer.from(hash('sha256', text), 'hex')

@@ -1,19 +1,22 @@
 import type { EverythingSources } from '../../observe/everything.ts'
+import type { Canaries } from '../canary/canaries.ts'
 import type { Control } from './control.ts'
 import { PortTrouble, portTrouble } from './portTrouble.ts'
 
 export interface ControlSources extends Omit<EverythingSources, 'listening'> {
   readonly say: (level: 'warn', message: string) => void
   readonly quit: () => void
+  readonly canaries: Canaries
   readonly listening: { readonly data: readonly string[]; readonly admin: number }
 }
 
 /** The control listener, where it is wanted and can be had: calls matter more than the view of them, so that one is done without. */
-export async function openControl({ say, quit, ...sources }: ControlSources): Promise<Control | undefined> {
+export async function openControl({ say, quit, canaries, ...sources }: ControlSources): Promise<Control | undefined> {
   const { live } = sources
   const { off, port: wanted } = live.current.config.control
   if (off) return undefined
   const { listenForControl } = await import('./control.ts')
+  const { controlRoutes } = await import('./controlRoutes.ts')
   // What there is to tell is loaded when somebody asks: most pods are never asked.
   const document = async (port: number): Promise<unknown> => {
     const { everything } = await import('../../observe/everything.ts')
@@ -25,6 +28,7 @@ export async function openControl({ say, quit, ...sources }: ControlSources): Pr
       port: wanted,
       tokenFile,
       document,
+      routes: controlRoutes({ config: () => live.current.config, canaries }),
       quit: () => (live.current.config.control.quit ? quit : undefined),
     }).catch(portTrouble('control.port'))
   } catch (err) {

@@ -40,11 +40,12 @@ export function writeReplyHead(res: ServerResponse, reply: Reply, call: Call): v
 }
 
 /** The headers of every answer: words and numbers, and a name that the config allows. */
-function oursOf({ id, facts: { error, attempts, upstream } }: Call): string {
+function oursOf({ id, facts: { error, attempts, upstream, side } }: Call): string {
   // Only where the answer is ours: an upstream that is a sidecar itself may send one of its own.
   const failure = error === undefined ? '' : `x-outrider-error: ${error}\r\nx-outrider-fault: ${kinds[error].fault}\r\n`
   const whence = attempts === 0 ? '' : `x-outrider-upstream: ${upstream}\r\nx-outrider-attempts: ${attempts}\r\n`
-  return `x-outrider-call: ${id}\r\n${failure}${whence}`
+  const where = side === undefined || attempts === 0 ? '' : `x-outrider-side: ${side.served}\r\n`
+  return `x-outrider-call: ${id}\r\n${failure}${whence}${where}`
 }
 
 function isActedUpon(name: string): boolean {

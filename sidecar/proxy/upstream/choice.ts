@@ -1,6 +1,7 @@
 import type { Plan } from '../plan.ts'
 import { near } from './affinity.ts'
 import type { Candidate } from './candidate.ts'
+import type { Route } from './route.ts'
 import { leastBad } from './health/tier.ts'
 import type { Standing } from './standing.ts'
 
@@ -102,9 +103,11 @@ export function inNeed(plan: Plan, now: number): Candidate | undefined {
 export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier) => tier.filter((candidate) => fits(plan, candidate)))
 
 /** A weight of nothing is for those who ask for it. */
-const fits = ({ only, home, model, tried }: Plan, candidate: Candidate): boolean =>
-  (home !== undefined ? candidate === home.candidate : only === undefined ? candidate.weight > 0 : candidate.upstream === only) &&
+const fits = ({ only, home, model, tried, route }: Plan, candidate: Candidate): boolean =>
+  (home !== undefined ? candidate === home.candidate : only === undefined ? isWeighty(route, candidate) : candidate.upstream === only) &&
   candidate.serves(model) &&
   !tried.includes(candidate)
 
 const mayBeAsked = (plan: Plan, candidate: Candidate): boolean => fits(plan, candidate) || plan.repeatable?.includes(candidate) === true
+
+export const isWeighty = ({ onTrial }: Route, candidate: Candidate): boolean => candidate.weight > 0 || onTrial?.has(candidate) === true

@@ -1,10 +1,11 @@
 import { SidecarError } from '../errors.ts'
 import type { Home, Plan } from '../plan.ts'
+import { isWeighty } from './choice.ts'
 
 /** Why no upstream can be asked: the state of each, and when it will be tried again. */
 export function nobody({ route, model, only, home }: Plan, now: number): SidecarError {
   const upstreams = (home === undefined ? route.tiers.flat() : [home.candidate])
-    .filter((one) => home !== undefined || ((only === undefined ? one.weight > 0 : one.upstream === only) && one.serves(model)))
+    .filter((one) => home !== undefined || ((only === undefined ? isWeighty(route, one) : one.upstream === only) && one.serves(model)))
     .map(({ upstream, credential, standing }) => {
       const until = standing.until(model, now)
       return {

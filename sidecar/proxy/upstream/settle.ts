@@ -1,3 +1,4 @@
+import { judge as judgeSide } from '../canary/side.ts'
 import type { Clock } from '../clock.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from './candidate.ts'
@@ -24,6 +25,7 @@ export function settle(plan: Plan, { what, condition }: Ended, { clock, beganMs 
   plan.visit = undefined
   const now = clock.now()
   const { standing } = visit
+  if (plan.side !== undefined) judgeSide(plan.side, plan, standing)
   const good = outcome === 'good'
   const candidate = good ? undefined : plan.tried.findLast((one) => one.standing === standing)
   standing.ended(visit, { outcome, what, hintMs, now, mayEject: candidate && judge(plan, candidate, now) })

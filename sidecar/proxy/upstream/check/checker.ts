@@ -36,7 +36,7 @@ export function openChecker(options: CheckerOptions, question: Question = questi
     clock,
     random,
     intervalMs: check.interval,
-    quietMs: check.by === 'auto' ? check.quietInterval : 0,
+    quietMs: check.by === 'auto' && check.quietInterval > check.interval ? check.quietInterval : 0,
     ask: (tell) => {
       const { busy, waiting } = pool.stats()
       // It works on as many calls as it may, and a check would wait behind them.
