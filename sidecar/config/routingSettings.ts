@@ -25,6 +25,9 @@ const fallback = mapping({
 })
 const fallbacks = v.array(fallback, 'must be a list of fallbacks')
 
+const resumes = ['continue', 'splice', 'error'] as const
+const resume = v.picklist(resumes, `must be one of ${resumes.join(', ')}`)
+
 const upstreamNames = v.pipe(v.array(name, 'must be a list of names of upstreams'), v.minLength(1, 'is empty: leave it out for all'))
 
 export const route = mapping({
@@ -36,6 +39,7 @@ export const route = mapping({
   strategy: optional(strategy, { help: 'How one is chosen among them, where it differs from routing.strategy.' }),
   affinity: optional(affinity, { help: 'What calls have in common that go to the same one, where it differs from routing.affinity.' }),
   fallbacks: optional(fallbacks, { help: 'Models to ask when this one cannot be had, in this order.' }),
+  resume: optional(resume, { help: 'What becomes of streams that break off, where it differs from routing.resume.' }),
   canary: optional(canary, { help: 'Upstreams or a model on trial, for a share of the calls of this route.' }),
 })
 
@@ -69,6 +73,11 @@ export const routing = mapping({
   overrides: optional(overrides, { help: 'What a call may ask for by header. Without it, nothing.' }),
   fallbacks: optional(fallbacks, {
     help: 'Models to ask when the one asked for cannot be had; for calls that no route with its own fits.',
+  }),
+  resume: setting(resume, {
+    default: 'continue',
+    help: 'What becomes of a stream that breaks off when the client has part of it. continue: another upstream that continues goes on from there, else as splice. splice: another upstream says all again, and what the client has is left out as long as both agree, else as error. error: it ends with an error.',
+    reason: 'An answer that comes whole is worth a second attempt, which counts for the budgets; and no text is ever made up to fit.',
   }),
 })
 

@@ -22,7 +22,7 @@ const timeouts = mapping({
   }),
   write: setting(duration(), {
     default: '10s',
-    help: 'Longest pause while the call is sent and the upstream takes nothing.',
+    help: 'Longest pause while the call is sent and the upstream takes nothing, or, on Linux and a kept connection, acknowledges nothing.',
     reason: 'A live upstream reads at once; this is a path that drops packets.',
   }),
   firstEvent: setting(durationOr('adaptive', 'adaptive'), {
@@ -116,6 +116,27 @@ const streams = mapping({
     default: '8MiB',
     help: 'Events leave whole; one that is longer passes as it comes.',
     reason: 'An image in one event fits; an endless line does not fill the memory.',
+  }),
+  leastRate: setting(sizeOr('off', '1MiB'), {
+    default: 'off',
+    help: 'A stream that brings fewer bytes a second, over a time of timeouts.idle, is taken for a dead one; or off.',
+    reason:
+      'Each silence has its bound in timeouts.idle, and how slow a model may be only its owner knows. An event of chat has about 200 bytes.',
+  }),
+  malformed: setting(v.picklist(['pass', 'end'], 'must be pass or end'), {
+    default: 'pass',
+    help: 'An event whose data is no JSON is passed on as it is, or ends the attempt like a cut does.',
+    reason: 'Clients differ in what they bear, and to look into every event costs more than all else that is done for it.',
+  }),
+  resumeKept: setting(size({ least: '8KiB' }), {
+    default: '1MiB',
+    help: 'What is kept of a stream so that it can be resumed; one that has brought more is not.',
+    reason: 'Some five thousand events: longer than nearly every answer.',
+  }),
+  resumeMemory: setting(size({ least: '8KiB' }), {
+    default: '16MiB',
+    help: 'What is kept of all streams together; those that find no room are not resumed.',
+    reason: 'A tenth of what a sidecar has; a thousand streams at a time fit with 80 events each.',
   }),
 })
 

@@ -5,6 +5,8 @@ import { modelName } from './modelSettings.ts'
 import { check, modelPattern } from './routingSettings.ts'
 import { optional, required, setting } from './setting.ts'
 
+const continues = ['off', 'assistant', 'prefix', 'echoed_prefix', 'partial', 'continue_final_message'] as const
+
 const authSchemes = ['bearer', 'api-key', 'x-api-key', 'x-goog-api-key'] as const
 
 // These say how a message is cut and where it goes: a key in one of them breaks every call.
@@ -63,6 +65,11 @@ export const upstream = mapping({
   }),
   modelNames: optional(named(modelName, modelName), {
     help: 'What it calls models that clients call otherwise; the name in the body is replaced, and nothing else.',
+  }),
+  continues: setting(v.picklist(continues, `must be one of ${continues.join(', ')}`), {
+    default: 'off',
+    help: 'How it is asked to go on from the beginning of an answer: assistant, a last message of the assistant; prefix or partial, the same with that mark on it; echoed_prefix, where the answer begins with it again; continue_final_message, as vLLM has it.',
+    reason: 'Most upstreams begin a new answer behind such a message, and nothing in it tells.',
   }),
   check: v.optional(required(check, { help: 'Asks whether it is there while no call does.' }), {}),
   auth: setting(auth, {

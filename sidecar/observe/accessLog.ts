@@ -54,7 +54,7 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
     `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}${sideOf(facts)}` +
-    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
+    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${resumed(facts)}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(now - beganMs)},"added_ms":${round(addedMs(facts, now))}` +
@@ -63,6 +63,8 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
 }
 
 const served = ({ usage }: Facts): string => (usage === undefined || usage.model === '' ? '' : `,"model_served":${text(usage.model)}`)
+
+const resumed = ({ resumed: times }: Facts): string => (times === 0 ? '' : `,"resumed":${times}`)
 
 const sideOf = ({ side }: Facts): string =>
   side === undefined ? '' : `,"route":"${side.split.trial.route}","side":"${side.served}","side_chosen":"${side.chosen}"`

@@ -41,6 +41,11 @@ export const catalogue = {
   ),
   outrider_checks_total: counter('Checks that an upstream was asked for, good or failed.', 'upstream', 'result'),
   outrider_retries_refused_total: counter('Attempts that would have been allowed by the failure before them, and were not made.', 'reason'),
+  outrider_resumes_total: counter(
+    'Attempts that took up a stream which had broken off, by the way they did it, and whether it went well.',
+    'way',
+    'result',
+  ),
   outrider_canary_calls_total: counter(
     'Calls of routes with a canary, by the side that was chosen for them and how their first attempt there came out.',
     'route',

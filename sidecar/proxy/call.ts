@@ -76,9 +76,13 @@ export interface Facts {
   /** Why the call went where it went, where that was not left to the strategy. */
   chosenBy: ChosenBy | undefined
   attempts: number
+  /** How often another attempt has gone on with a stream that broke off. */
+  resumed: number
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
+  /** The time that ran out was the client's own: that says nothing of the upstream. */
+  hurried: boolean
   /** Why a call that failed was not tried again. */
   unrepeated: Unrepeated | undefined
   bytesIn: number
@@ -136,8 +140,10 @@ export function newFacts(now: number, trace: Trace): Facts {
     upstream: '',
     chosenBy: undefined,
     attempts: 0,
+    resumed: 0,
     status: 0,
     error: undefined,
+    hurried: false,
     unrepeated: undefined,
     bytesIn: 0,
     bytesOut: 0,
@@ -213,6 +219,8 @@ export interface Reply {
   readonly framed: boolean
   /** True once the whole body is in: then nothing can go wrong with it any more. */
   readonly complete: () => boolean
+  /** Bytes of the body that are here and that nobody has taken yet; only of an answer as it comes from its upstream. */
+  readonly waiting?: () => readonly Buffer[]
   /** Of a stream of numbered events: the number of the last one, or -1. */
   readonly lastNumber?: () => number
   /** Of a stream: its first events with a payload, and its last. */

@@ -41,7 +41,7 @@ export const kinds = {
   connect_timeout: kind(504, 'upstream', 'safe', 'Opening a connection to the upstream took too long.'),
   tls_failed: kind(502, 'upstream', 'safe', 'The TLS handshake with the upstream failed.'),
   egress_failed: kind(502, 'upstream', 'safe', 'The HTTP proxy on the way to the upstream refused or failed.'),
-  write_timeout: kind(504, 'upstream', '', 'The upstream stopped taking the request.'),
+  write_timeout: kind(504, 'upstream', 'safe', 'The upstream stopped taking the request.'),
   first_event_timeout: kind(504, 'upstream', '', 'The upstream sent no event of the stream in time.'),
   idle_timeout: kind(504, 'upstream', '', 'The upstream went silent in the middle of its answer.'),
   total_timeout: kind(504, 'upstream', '', 'The answer was not whole within the total time allowed.'),

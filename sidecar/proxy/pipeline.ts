@@ -22,17 +22,24 @@ import { models, type ModelsOptions } from './layers/models.ts'
 import { pin, type Learn } from './layers/pin.ts'
 import { read, type Held } from './layers/read.ts'
 import { rename, type RenameOptions } from './layers/rename.ts'
+import { resume } from './layers/resume.ts'
 import { retry, type RetryOptions } from './layers/retry.ts'
 import { route, type RouteOptions } from './layers/route.ts'
 import { stale } from './layers/stale.ts'
 import { streamAlias } from './layers/streamAlias.ts'
+import type { ResumeOptions } from './resumable.ts'
 import type { Patience } from './upstream/patience.ts'
 import type { Standing } from './upstream/standing.ts'
 
 export interface Settings {
   readonly timeouts: { readonly total: number; readonly streamTotal: number; readonly idle: number }
   readonly limits: { readonly inFlight: number; readonly jsonBody: number; readonly uploadBody: number; readonly replayBody: number }
-  readonly streams: { readonly heartbeat: number; readonly longestEvent: number }
+  readonly streams: {
+    readonly heartbeat: number
+    readonly longestEvent: number
+    readonly leastRate: number
+    readonly malformed: 'pass' | 'end'
+  }
   readonly log: { readonly bodies: number }
   /** Which answers of ours take the place of the upstream's. */
   readonly local: { readonly health: boolean; readonly stats: boolean; readonly models: boolean; readonly streamAlias: boolean }
@@ -112,6 +119,8 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       fallback({ ...routing, clock }),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
       retry(ways.retry),
+      // Below retry, which tries as long as the client has nothing; this goes on when it has something. Above choose, for the next upstream.
+      resume(ways.resume),
     ],
     // One attempt: at the upstream that is best now. Each of them has a way of its own, below.
     choose(ways.choose),
@@ -145,6 +154,8 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
         idleMs: timeouts.idle,
         heartbeatMs: streams.heartbeat,
         longestEventBytes: streams.longestEvent,
+        leastRate: streams.leastRate,
+        malformed: streams.malformed,
       }),
       // The same watch for answers that are no streams. Beside events: each leaves the other's replies alone.
       body({ clock, idleMs: timeouts.idle }),
@@ -173,6 +184,7 @@ export interface Ways {
   /** Undefined where there is only one. */
   readonly home: HomeOptions | undefined
   readonly retry: RetryOptions
+  readonly resume: ResumeOptions
   readonly choose: ChooseOptions
   readonly lists: ListOptions
 }

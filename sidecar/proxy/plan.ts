@@ -35,6 +35,8 @@ export interface Plan {
   repeatable: Candidate[] | undefined
   /** Where the route has a canary: the side that this call is on. */
   side: Side | undefined
+  /** Hosts to which there was no way: another key of theirs would find none either. */
+  unreachable: readonly string[]
   /** Models that may still be asked in its place. */
   fallbacks: readonly Fallback[]
   /** What the call asks of a model; undefined until that matters. */

@@ -23,6 +23,7 @@ import type { PinBook, Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
+import { openPages } from './transcript.ts'
 import type { Checker } from './upstream/check/checker.ts'
 import { isChecked } from './upstream/check/isChecked.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
@@ -41,7 +42,7 @@ export interface Lasting {
   readonly clock: Clock
   readonly admission: Admission
   readonly held: Held
-  readonly metrics: Pick<Metrics, 'observe' | 'checked' | 'changed'>
+  readonly metrics: Pick<Metrics, 'observe' | 'checked' | 'changed' | 'resumed'>
   readonly newId: () => string
   readonly credentials: Kept<Credential>
   readonly clients: Kept<Clients>
@@ -150,7 +151,7 @@ const keyOf = (...parts: readonly unknown[]): string => hash('sha256', JSON.stri
 function targetKey(config: Config, upstream: Upstream): string {
   const { pool, connect, write, firstEvent, upstreamIdle } = config.timeouts
   // What only choosing reads can change without losing what is known of the upstream.
-  const { tier: _tier, weight: _weight, models: _models, modelNames: _names, ...rest } = upstream
+  const { tier: _tier, weight: _weight, models: _models, modelNames: _names, continues: _continues, ...rest } = upstream
   const sources = (upstream.credentials ?? [upstream.credential ?? '']).map((name) => config.credentials[name])
   return keyOf(rest, sources, config.network, config.health, pool, connect, write, firstEvent, upstreamIdle)
 }
@@ -158,9 +159,9 @@ function targetKey(config: Config, upstream: Upstream): string {
 function waysOf(
   config: Config,
   { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
-  { clock, random, epochMs, refused }: Lasting,
+  { clock, random, epochMs, metrics, refused }: Lasting,
 ): Ways {
-  const { retry, routing, timeouts, upstreams } = config
+  const { retry, routing, streams, timeouts, upstreams } = config
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
   return {
@@ -186,6 +187,14 @@ function waysOf(
       longestBackoffMs: retry.longestBackoff,
       longestWaitMs: retry.longestWait,
       refused,
+    },
+    resume: {
+      clock,
+      totalMs: timeouts.total,
+      streamTotalMs: timeouts.streamTotal,
+      pages: openPages({ streamBytes: streams.resumeKept, totalBytes: streams.resumeMemory }),
+      refused,
+      resumed: metrics.resumed,
     },
     home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
     choose: { clock, ways, epochMs },

@@ -8,3 +8,4 @@ export type Unrepeated =
   | 'deadline'
   | 'no_upstream'
   | 'forbidden'
+  | 'not_resumable'

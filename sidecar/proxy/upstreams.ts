@@ -58,7 +58,7 @@ export function openWays(
   const defaults = new Map((config.models ?? []).map(({ name, defaults: wanted }) => [name, wanted]))
   const ways = new Map<Candidate, Handler>()
   for (const { upstream, target } of opened) {
-    const { name, tier, weight, connections, models, modelNames = {} } = upstream
+    const { name, tier, weight, connections, continues, models, modelNames = {} } = upstream
     const has = modelMatcher(models)
     const handleOf = ({ key }: Account, learn: Learn | undefined): Handler =>
       way(config, { clock }, { target, key, learn, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
@@ -70,6 +70,7 @@ export function openWays(
         tier,
         weight,
         connections,
+        continues,
         // What names no model, such as a file, may go to any.
         serves: (model: string) => model === '' || has(model),
         standing: account.standing,
@@ -108,6 +109,7 @@ export function routesOf(
       affinityLoad: routing.affinityLoad,
       budget: shared.budget,
       fallbacks: (own.fallbacks ?? routing.fallbacks ?? []).map((one) => ({ ...one, lacks: lacks.get(one.model) ?? [] })),
+      resume: own.resume ?? routing.resume,
       onTrial: undefined,
       split: undefined,
     }

@@ -28,6 +28,8 @@ function stage(next: Handler, options: Partial<EventsOptions> = {}): Stage {
     idleMs: 30_000,
     heartbeatMs: 5_000,
     longestEventBytes: 1_024,
+    leastRate: 0,
+    malformed: 'pass',
     ...options,
   })
   return { clock, run: layer(next), observed }

@@ -91,15 +91,21 @@ test('a stream that ends is given what it lacks, and no more', () => {
   assert.equal(said('chat', delta, finish.trimEnd()), finish + done)
   assert.equal(said('chat', delta, finish.slice(0, -6)), undefined, 'an event that is cut ends nothing')
   assert.equal(said('chat', delta + finish, 'data: [DO'), done)
+  assert.equal(said('chat', delta + finish, 'd'), done, 'what is no event yet does not spoil the marker')
   assert.equal(said('chat', delta + finish, 'data: {"choices":[],"us'), done)
   assert.equal(said('responses', delta, 'event: response.completed\ndata: {"type":"response.completed","resp'), undefined)
   assert.equal(said('other', delta, 'data: {"a'), 'data: {"a')
 })
 
-test('a transfer that broke is whole only with its marker', () => {
+test('a transfer that broke is whole only with its marker, or with the finish reason of the only answer', () => {
   assert.equal(said('chat', delta + done, '', 'broken'), '')
   assert.equal(said('chat', delta, 'data: [DONE]', 'broken'), 'data: [DONE]\n\n')
-  assert.equal(said('chat', delta + finish, '', 'broken'), undefined)
+  assert.equal(said('chat', delta + finish, '', 'broken'), undefined, 'others may have been to come')
+  assert.equal(
+    Buffer.concat(lastBytes({ operation: 'chat', tail: delta + finish, left: Buffer.of(), by: 'broken', single: true }) ?? []).toString(),
+    done,
+  )
+  assert.equal(lastBytes({ operation: 'chat', tail: delta, left: Buffer.of(), by: 'broken', single: true }), undefined)
   assert.equal(said('messages', 'event: message_stop\ndata: {}\n\n', '', 'broken'), '')
   assert.equal(said('other', delta, '', 'broken'), undefined)
 })

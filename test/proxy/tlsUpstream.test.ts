@@ -1,15 +1,25 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn, type ExecFileSyncOptions } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import type { TLSSocket } from 'node:tls'
 import { ConfigRefused } from '../../sidecar/config/config.ts'
 import { folder, replaceFile } from '../fixtures/mountedSecret.ts'
-import { answers, provider, rawUpstream, secondName, testCertificates, type Provider, type Step, type Tls } from '../fixtures/provider.ts'
+import {
+  answers,
+  expiredCertificate,
+  provider,
+  rawUpstream,
+  secondName,
+  testCertificates,
+  type Provider,
+  type Step,
+  type Tls,
+} from '../fixtures/provider.ts'
 import { startSidecar, type Document, type Sidecar } from '../fixtures/startSidecar.ts'
 
-const { ca, server, client, stranger, folder: certificates } = testCertificates()
+const { ca, server, client, stranger } = testCertificates()
 const serverTls: Tls = { cert: server.cert, key: server.key }
 const trusting: Document = { network: { ca: ca.certPath } }
 
@@ -126,7 +136,7 @@ suite('trust', { concurrency: true }, () => {
     const message = await failure(await startSidecar(t, named(upstream, 'other.example'), elsewhere))
     assert.match(message, /the certificate of other\.example is for another name \(.*model\.example.*set the upstream's tls\.serverName/)
 
-    const old = expired(t)
+    const old = expiredCertificate()
     const late = await provider(t, answers(200), { tls: old })
     assert.match(
       await failure(await startSidecar(t, late.url, { network: { ca: old.certPath } })),
@@ -238,16 +248,4 @@ async function openSslServer(t: TestContext, ...args: readonly string[]): Promis
     reject(new Error(`openssl did not listen: ${said}`))
   })
   return promise
-}
-
-/** A certificate for 127.0.0.1 that is its own authority and whose time was over yesterday. */
-function expired(t: TestContext): { cert: string; key: string; certPath: string } {
-  const place = folder(t)
-  const [key, request, cert] = ['key', 'request', 'cert'].map((name) => join(place, name)) as [string, string, string]
-  const quiet: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'pipe'] }
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-keyout', key, '-subj', '/CN=old']
-  execFileSync('openssl', ['req', '-new', ...kind, '-out', request, '-config', join(certificates, 'extensions.cnf')], quiet)
-  const extensions = ['-extfile', join(certificates, 'extensions.cnf'), '-extensions', 'server']
-  execFileSync('openssl', ['x509', '-req', '-in', request, '-signkey', key, '-days', '-1', ...extensions, '-out', cert], quiet)
-  return { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8'), certPath: cert }
 }

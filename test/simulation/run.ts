@@ -74,7 +74,7 @@ async function open({ upstreams, document = {} }: Scenario, { world: { clock, no
     clock,
     admission: { inFlight: 0, seen: 0, lives: new Set<Call['life']>(), closed: false },
     held: { bytes: 0, limit: Infinity },
-    metrics: { observe: () => {}, checked: () => {}, changed },
+    metrics: { observe: () => {}, checked: () => {}, resumed: () => {}, changed },
     newId: callIds(),
     credentials: kept(),
     clients: kept(),

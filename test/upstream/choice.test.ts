@@ -14,7 +14,7 @@ function candidate(name: string, weight: number, models?: readonly string[]): Ca
   const options = { upstream: name, numbers: {}, random: () => 0.5, changed: () => {} }
   const standing = openStanding(openHost(options), '', () => undefined, options)
   const serves = (model: string): boolean => models?.includes(model) ?? true
-  return { upstream: name, credential: '', account: name, tier: 1, weight, connections: 1_000, serves, standing }
+  return { upstream: name, credential: '', account: name, tier: 1, weight, connections: 1_000, continues: 'off', serves, standing }
 }
 
 function eject({ standing }: Candidate): void {
@@ -39,6 +39,7 @@ function plan(tiers: readonly (readonly Candidate[])[], over: Partial<Plan>): Pl
       affinityLoad: 1.25,
       budget: budget({ concurrent: none, rate: none, tokens: none }),
       fallbacks: [],
+      resume: 'error',
       onTrial: undefined,
       split: undefined,
     },
@@ -50,6 +51,7 @@ function plan(tiers: readonly (readonly Candidate[])[], over: Partial<Plan>): Pl
     tokens: 100,
     mostAttempts: 3,
     tried: [],
+    unreachable: [],
     fallbacks: [],
     needs: undefined,
     repeatable: undefined,

@@ -95,4 +95,5 @@ const reasons: Readonly<Record<Unrepeated, string>> = {
   deadline: 'not repeated: too little time was left',
   no_upstream: 'not repeated: no other upstream can be used',
   forbidden: 'not repeated: the client or the upstream does not want it',
+  not_resumable: 'not resumed: no other attempt could go on from there',
 }

@@ -1,8 +1,9 @@
-import type { Layer, Reply, Sink } from '../call.ts'
+import type { Call, Layer, Reply, Sink } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { jsonEnd, type JsonEnd } from '../llm/jsonEnd.ts'
 import { isEventStream } from '../llm/sse.ts'
+import { hurriedWords } from './deadline.ts'
 
 export interface BodyOptions {
   readonly clock: Clock
@@ -14,11 +15,12 @@ export function body({ clock, idleMs }: BodyOptions): Layer {
   return (next) => (call) =>
     next(call).then((reply) => {
       if (isEventStream(reply.status, reply.headers) || (reply.framed && reply.complete())) return reply
-      return watched(reply, clock, Math.min(idleMs, call.wishes.readTimeoutMs || Infinity))
+      return watched(call, reply, clock, idleMs)
     })
 }
 
-function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
+function watched({ facts, wishes }: Call, reply: Reply, clock: Clock, boundMs: number): Reply {
+  const idleMs = Math.min(boundMs, wishes.readTimeoutMs || Infinity)
   return {
     ...reply,
     flow: (sink) => {
@@ -51,7 +53,10 @@ function watched(reply: Reply, clock: Clock, idleMs: number): Reply {
       const ring = (): void => {
         // A client that does not read makes the upstream wait, and that silence is not the upstream's.
         if (paused) alarm = clock.set(idleMs, ring)
-        else tap.close(new SidecarError('idle_timeout', `no byte of the answer for ${idleMs / 1_000} s`))
+        else {
+          facts.hurried = idleMs < boundMs
+          tap.close(new SidecarError('idle_timeout', `no byte of the answer for ${idleMs / 1_000} s${facts.hurried ? hurriedWords : ''}`))
+        }
       }
       if (!over) alarm = clock.set(idleMs, ring)
       return {

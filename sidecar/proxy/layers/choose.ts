@@ -1,12 +1,13 @@
-import { handOver, type Call, type Handler, type Reply } from '../call.ts'
+import { closeAttempt, handOver, type Call, type Handler, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, kinds, SidecarError, type KindName } from '../errors.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
 import { waitHint } from '../llm/hints.ts'
 import { namesModel } from '../llm/operation.ts'
 import { againAfter, outcomeOfErrorEvent, outcomeOfFailure, outcomeOfReply, outcomes, type Outcome } from '../llm/outcome.ts'
+import { isNoJson, isOnlyError, isSpoiled } from '../llm/spoiled.ts'
 import { isEventStream } from '../llm/sse.ts'
-import { peek } from '../peek.ts'
+import { peek, type Peeked } from '../peek.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from '../upstream/candidate.ts'
 import { choice, inNeed, isChoice, opensAt } from '../upstream/choice.ts'
@@ -78,18 +79,25 @@ interface Attempted extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
   readonly beganMs: number
 }
 
-function broke({ call, plan, clock, beganMs }: Attempted, thrown: unknown): never {
+function broke({ call: { facts }, plan, candidate, clock, beganMs }: Attempted, thrown: unknown): never {
   const { kind } = asSidecarError(thrown)
-  plan.outcome = outcomeOfFailure(kind, call.facts.connectedMs < beganMs ? 'connect' : 'sent')
+  // With a head and nothing to it, it has no more been answered than without.
+  if (facts.answered !== 0) closeAttempt(facts, kind)
+  plan.outcome = facts.hurried ? 'client_abort' : outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
   plan.again = outcomes[plan.outcome].again
-  settle(plan, { what: kind, condition: conditionOf(kind) }, { clock, beganMs })
+  if (plan.outcome === 'connect') plan.unreachable = [...plan.unreachable, candidate.upstream]
+  settle(plan, { what: kind, condition: facts.hurried ? undefined : conditionOf(kind) }, { clock, beganMs })
   throw thrown
 }
 
 function answered({ call: { facts }, plan, candidate, clock, beganMs }: Attempted, reply: Reply): Reply {
   candidate.standing.condition.took(facts.headMs - facts.connectedMs)
   if (plan.outcome !== 'good') {
-    settle(plan, { what: `status ${reply.status}`, condition: conditionOfStatus(reply.status) }, { clock, beganMs })
+    const spoilt = reply.status < 400 && plan.again !== 'none'
+    // Whatever its status says: for who reads the log, this attempt failed.
+    if (spoilt) closeAttempt(facts, 'bad_reply')
+    const what = `status ${reply.status}${spoilt ? ', but no answer' : ''}`
+    settle(plan, { what, condition: conditionOfAnswer(plan.outcome) }, { clock, beganMs })
     return reply
   }
   // Where nobody else could be chosen, nothing has to be known of how fast this one is.
@@ -113,11 +121,12 @@ function judged({ call, plan, clock, epochMs, last }: Attempted, reply: Reply): 
     decided(plan, outcome, outcomes[outcome].again)
     return reply
   }
-  if (isPage(headers['content-type']) || headers['content-length'] === '0') {
-    spoiled(plan)
-    return reply
-  }
-  return last || reply.complete() ? reply : judgedAsWhole(call, plan, reply, clock)
+  if (isSpoiled(headers)) spoiled(plan)
+  if (last || plan.outcome !== 'good') return reply
+  const here = reply.complete() ? reply.waiting?.() : undefined
+  if (here === undefined) return judgedAsWhole(call, plan, reply, clock)
+  judgedByBytes(call, plan, headers, { start: here.length === 1 && here[0] !== undefined ? here[0] : Buffer.concat(here), whole: true })
+  return reply
 }
 
 async function judgedByError(
@@ -135,9 +144,17 @@ async function judgedByError(
 }
 
 async function judgedAsWhole(call: Call, plan: Plan, reply: Reply, clock: Clock): Promise<Reply> {
-  const { start, whole, reply: unread } = await looked(call, reply, clock, wholeBytes)
-  if (whole && start.length === 0) spoiled(plan)
-  return unread
+  const seen = call.facts.stream ? await looked(call, reply, clock, errorBytes, errorMs) : await looked(call, reply, clock, wholeBytes)
+  judgedByBytes(call, plan, reply.headers, seen)
+  return seen.reply
+}
+
+function judgedByBytes({ facts }: Call, plan: Plan, headers: Reply['headers'], { start, whole }: Pick<Peeked, 'start' | 'whole'>): void {
+  if (whole && isOnlyError(start)) {
+    const outcome = outcomeOfErrorEvent(start)
+    decided(plan, outcome, outcomes[outcome].again)
+    // Who asked for a stream and gets something else has no answer either, as somebody else could give one.
+  } else if (facts.stream || isNoJson(headers, start, whole)) spoiled(plan)
 }
 
 function decided(plan: Plan, outcome: Outcome, again: Plan['again']): void {
@@ -149,8 +166,6 @@ function decided(plan: Plan, outcome: Outcome, again: Plan['again']): void {
 const spoiled = (plan: Plan): void => {
   decided(plan, 'server', outcomes.server.again)
 }
-
-const isPage = (type: string | string[] | undefined): boolean => typeof type === 'string' && /^text\/html\b/i.test(type)
 
 /** The wait for more of an answer is a wait for the upstream. */
 async function looked(call: Call, reply: Reply, clock: Clock, ...[most, ms]: readonly [number, number?]): ReturnType<typeof peek> {
@@ -166,8 +181,9 @@ async function looked(call: Call, reply: Reply, clock: Clock, ...[most, ms]: rea
 /** What the client or we are to blame for says nothing of the upstream. */
 export const conditionOf = (kind: KindName): 'failed' | undefined => (kinds[kind].fault === 'upstream' ? 'failed' : undefined)
 
-function conditionOfStatus(status: number): 'failed' | 'refused' | 'good' {
-  if (status >= 500 || status < 400) return 'failed'
-  // The key is not accepted, has no money left, or is over its limit: whatever the call was, the next would fare no better.
-  return status === 401 || status === 402 || status === 403 || status === 429 ? 'refused' : 'good'
+/** As `/health` says it: who refuses a key, or calls for now, is there and of no use, whatever the call was. */
+function conditionOfAnswer(outcome: Outcome): 'failed' | 'refused' | 'good' {
+  const { effect } = outcomes[outcome]
+  if (effect === 'none') return 'good'
+  return effect === 'hard' || effect === 'soft' || effect === 'brief' ? 'failed' : 'refused'
 }

@@ -21,7 +21,7 @@ export function deadline({ clock, totalMs, streamTotalMs }: DeadlineOptions): La
       // Only now is it known whether the call is a stream: asking at the ring costs nothing, asking at each call would.
       const left = facts.beganMs + boundOf(call, bounds) - clock.now()
       if (left > 0) alarm = clock.set(left, ring)
-      else cancel(life, new SidecarError('total_timeout', `no whole answer within ${boundOf(call, bounds) / 1_000} s`))
+      else cancel(life, tooLate(call, bounds))
     }
     let alarm = clock.set(Math.min(boundOf(call, bounds), streamTotalMs), ring)
     onOver(life, () => {
@@ -30,6 +30,15 @@ export function deadline({ clock, totalMs, streamTotalMs }: DeadlineOptions): La
     return next(call)
   }
 }
+
+function tooLate(call: Call, bounds: Bounds): SidecarError {
+  const ms = boundOf(call, bounds)
+  const { facts } = call
+  facts.hurried = !facts.stream && ms < bounds.totalMs
+  return new SidecarError('total_timeout', `no whole answer within ${ms / 1_000} s${facts.hurried ? hurriedWords : ''}`)
+}
+
+export const hurriedWords = ', the time that the client gave it'
 
 /** How long a call may take, as far as it is known what kind of call it is. */
 export function boundOf({ facts, wishes }: Call, { totalMs, streamTotalMs }: Bounds): number {

@@ -2,10 +2,14 @@ import { isUpload, type Call, type Handler, type Layer, type Reply, type Sink, t
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { wholeEvents, type EventFlow } from '../llm/eventFlow.ts'
-import { streamOperation } from '../llm/operation.ts'
+import { generates, streamOperation } from '../llm/operation.ts'
+import { routeFacts } from '../llm/routeFacts.ts'
+import { onlySound } from '../llm/soundEvents.ts'
 import { isEventStream } from '../llm/sse.ts'
+import { paceOf } from '../pace.ts'
 import { cancel, finish, lifeWithin, onOver } from '../life.ts'
 import type { Patience } from '../upstream/patience.ts'
+import { hurriedWords } from './deadline.ts'
 
 export interface EventsOptions {
   readonly clock: Clock
@@ -15,6 +19,10 @@ export interface EventsOptions {
   /** Zero for none. */
   readonly heartbeatMs: number
   readonly longestEventBytes: number
+  /** A stream that is slower over `idleMs`, in bytes a second, is given up; zero for none. */
+  readonly leastRate: number
+  /** Whether events without JSON pass, or end the attempt. */
+  readonly malformed: 'pass' | 'end'
 }
 
 /**
@@ -47,11 +55,17 @@ async function asked(call: Call, next: Handler, options: EventsOptions): Promise
 function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarError) => void): () => void {
   const { clock } = options
   const { facts, wishes } = call
-  const patience = Math.min(options.patience.current(call.last), wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
+  const ours = options.patience.current(call.last)
+  const patience = Math.min(ours, wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
   const ring = (): void => {
     const left = facts.sentMs === 0 ? patience : facts.sentMs + patience - clock.now()
     if (left > 0) alarm = clock.set(left, ring)
-    else give(new SidecarError('first_event_timeout', `no event of the stream within ${patience / 1_000} s`))
+    else {
+      facts.hurried = patience < ours
+      give(
+        new SidecarError('first_event_timeout', `no event of the stream within ${patience / 1_000} s${facts.hurried ? hurriedWords : ''}`),
+      )
+    }
   }
   let alarm = clock.set(patience, ring)
   return () => {
@@ -81,7 +95,10 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
     }
     // A client behind a balancer that cuts silent connections needs a sign of life before the model has said anything.
     const waited = heartbeatMs > 0 ? clock.set(heartbeatMs, commit) : undefined
-    const flow = wholeEvents(reply, streamOperation(call.path), options.longestEventBytes, {
+    const operation = streamOperation(call.path)
+    const sound = options.malformed === 'end' && generates(operation) ? onlySound(reply, options.longestEventBytes) : reply
+    const flow = wholeEvents(sound, operation, options.longestEventBytes, {
+      single: () => call.body !== undefined && !isUpload(call.body) && routeFacts(call.body).n === 1,
       payload: () => {
         stopWaiting()
         const now = clock.now()
@@ -111,7 +128,7 @@ function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptio
     complete: () => false,
     lastNumber: flow.lastNumber,
     told: flow.told,
-    flow: (sink) => watched(flow, sink, options, Math.min(options.idleMs, call.wishes.readTimeoutMs || Infinity)),
+    flow: (sink) => watched(flow, sink, options, call),
     drop: () => {
       flow.into(nowhere)
       flow.close(new SidecarError('client_gone', 'nobody reads the stream'))
@@ -120,7 +137,8 @@ function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptio
 }
 
 /** Lets the stream flow under one alarm that serves three waits: it is set for the next of them, and moved by no event. */
-function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOptions, patience: number): Tap {
+function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs, leastRate }: EventsOptions, { facts, wishes }: Call): Tap {
+  const patience = Math.min(idleMs, wishes.readTimeoutMs || Infinity)
   let paused = false
   let over = false
   let alarm: Alarm | undefined
@@ -128,6 +146,8 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOpti
   let heardMs = clock.now()
   let eventMs = flow.begun() ? heardMs : Infinity
   let judgedMs = 0
+  const pace = paceOf(leastRate, patience)
+  pace.restart(eventMs)
   let untouched = true
   let beaten = false
 
@@ -152,7 +172,11 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOpti
     }
     // A client that does not read makes the upstream wait, and that silence is not the upstream's.
     if (!paused) {
-      if (now - eventMs >= patience) return flow.close(new SidecarError('idle_timeout', `no event of the stream for ${patience / 1_000} s`))
+      if (now - eventMs >= patience) {
+        facts.hurried = patience < idleMs
+        return flow.close(silent(patience, facts.hurried))
+      }
+      if (now >= pace.dueMs() && pace.isTooSlow(now)) return flow.close(tooSlow(leastRate, patience))
       if (heartbeatMs > 0 && now - heardMs >= heartbeatMs) beat(now)
     }
     if (!over) alarm = clock.set(untilNext(now), look)
@@ -163,6 +187,7 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOpti
       eventMs + patience,
       judgedMs === eventMs ? Infinity : eventMs + afterEndMs,
       heartbeatMs > 0 ? heardMs + heartbeatMs : Infinity,
+      pace.dueMs(),
     )
     return Math.max(0, Math.min(due - now, patience))
   }
@@ -171,7 +196,11 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOpti
   flow.into({
     data: (events, payload) => {
       heardMs = clock.now()
-      if (payload) eventMs = heardMs
+      if (payload) {
+        if (eventMs === Infinity) pace.restart(heardMs)
+        eventMs = heardMs
+        pace.bytes += events.length
+      }
       let bytes = events
       if (untouched) {
         untouched = false
@@ -203,13 +232,22 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs }: EventsOpti
       if (paused) {
         paused = false
         heardMs = clock.now()
-        if (flow.begun()) eventMs = heardMs
+        if (flow.begun()) {
+          eventMs = heardMs
+          pace.restart(heardMs)
+        }
       }
       flow.resume()
     },
     close: flow.close,
   }
 }
+
+const silent = (ms: number, hurried: boolean): SidecarError =>
+  new SidecarError('idle_timeout', `no event of the stream for ${ms / 1_000} s${hurried ? hurriedWords : ''}`)
+
+const tooSlow = (leastRate: number, patience: number): SidecarError =>
+  new SidecarError('idle_timeout', `fewer than ${leastRate} bytes a second of the stream for ${patience / 1_000} s`)
 
 /** How long a stream whose end has been marked may stay open. */
 const afterEndMs = 1_000

@@ -61,6 +61,7 @@ function turnTo(plan: Plan, step: Fallback, route: Route): void {
   plan.model = step.model
   plan.route = route
   plan.tried.length = 0
+  plan.unreachable = []
   plan.repeatable = undefined
   plan.next = undefined
   plan.panic = false

@@ -4,6 +4,7 @@ import type { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
+import { withStates } from '../upstream/nobody.ts'
 import { settle } from '../upstream/settle.ts'
 import { conditionOf } from './choose.ts'
 import { nextStep, type Go, type StepOptions } from './nextStep.ts'
@@ -42,7 +43,7 @@ function begin({ life, facts }: Call, plan: Plan, { clock, longestWaitMs }: Retr
     if (plan.visit === undefined) return
     // An answer that began well can still break off, and only now is that known.
     const kind = failure?.kind ?? facts.error
-    const ill = kind === undefined ? undefined : conditionOf(kind)
+    const ill = kind === undefined || facts.hurried ? undefined : conditionOf(kind)
     plan.outcome = kind === undefined ? 'good' : ill === 'failed' ? 'committed' : 'client_abort'
     settle(plan, { what: kind ?? '', condition: kind === undefined ? 'good' : ill }, { clock, beganMs: facts.headMs })
   })
@@ -78,10 +79,11 @@ async function goOn({ call, plan, next, options }: Trying, { reply, failure }: E
       call.facts.unrepeated = step
       options.refused(step)
     }
-    if (reply === undefined) throw failure
+    if (reply === undefined) throw withStates(failure, plan, options.clock.now())
     // The client's own repeats would come on top of ours.
     if (call.facts.attempts > 1 && reply.status >= 400) reply.headers['x-should-retry'] ??= 'false'
-    return reply
+    // An answer of the upstream's own passes as it is, so that only a header can tell it.
+    return step === 'done' ? reply : { ...reply, own: [...(reply.own ?? []), 'x-outrider-not-repeated', step] }
   }
   reply?.drop()
   plan.next = step.at

@@ -18,6 +18,7 @@ export interface RouteOptions {
 }
 
 const none: readonly Fallback[] = []
+const nowhere: readonly string[] = []
 /** Bytes of a prompt for each token, roughly, over languages and code. */
 const bytesPerToken = 4
 /** Clients may invent as many models as they like. */
@@ -60,6 +61,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     tried: [],
     repeatable: undefined,
     side: undefined,
+    unreachable: nowhere,
     fallbacks: none,
     needs: undefined,
     next: undefined,

@@ -12,7 +12,7 @@ export interface BodyEdits {
  * JSON object.
  */
 export function editBody(body: Buffer, { model, defaults = [] }: BodyEdits): Buffer | undefined {
-  const splices: { from: number; to: number; text: string }[] = []
+  const splices: Splice[] = []
   const said = new Set<string>()
   const wanted = new Map<string, number>()
   for (const { names, value } of defaults) wanted.set(names[0] ?? '', value)
@@ -42,7 +42,14 @@ export function editBody(body: Buffer, { model, defaults = [] }: BodyEdits): Buf
   return splices.length === 0 ? body : spliced(body, splices)
 }
 
-function spliced(body: Buffer, splices: { from: number; to: number; text: string }[]): Buffer {
+/** A text that takes the place of a part of a body. */
+export interface Splice {
+  readonly from: number
+  readonly to: number
+  readonly text: string
+}
+
+export function spliced(body: Buffer, splices: readonly Splice[]): Buffer {
   const parts: Buffer[] = []
   let copied = 0
   for (const { from, to, text } of splices.toSorted((one, other) => one.from - other.from)) {

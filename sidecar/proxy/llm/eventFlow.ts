@@ -36,6 +36,8 @@ export interface Watcher {
   full: () => void
   /** There will be no payload. */
   failed: (reason: SidecarError) => void
+  /** One answer was asked for: what has its end needs no other. Asked only when the transfer broke. */
+  single: () => boolean
 }
 
 /** What may wait in memory before the first payload event. */
@@ -89,7 +91,9 @@ export function wholeEvents(reply: Reply, operation: Operation, longestBytes: nu
     over = true
     // The end of an event that passed in parts will never come, whatever the ones before it said.
     const torn = cut.passing() && (operation !== 'other' || by !== 'framed')
-    const last = torn ? undefined : lastBytes({ operation, tail: tail.text(), left: cut.left(), by })
+    const last = torn
+      ? undefined
+      : lastBytes({ operation, tail: tail.text(), left: cut.left(), by, single: by === 'broken' && watcher.single() })
     if (last === undefined) {
       failure = reason ?? new SidecarError('reply_cut', `the stream ended without ${begun ? 'the marker of its end' : 'an event'}`)
       watcher.failed(failure)

@@ -56,6 +56,8 @@ export const outcomes = {
   auth: row('other', 'auth', free, 'error'),
   server: row('either', 'hard', repeated, 'error billed'),
   timeout: row('other', 'hard', paid, 'timeout billed'),
+  /** It stopped taking the request, and of half a request no model can have made anything. */
+  stuck: row('other', 'hard', turnedAway, 'timeout'),
   reset: row('either', 'hard', paid, 'error billed'),
   /** The upstream does not have this model: another may. */
   model: row('other', 'none', free, 'error'),
@@ -96,7 +98,7 @@ const byKind: Readonly<Record<KindName, Outcome>> = {
   connect_timeout: 'connect',
   tls_failed: 'connect',
   egress_failed: 'connect',
-  write_timeout: 'timeout',
+  write_timeout: 'stuck',
   first_event_timeout: 'timeout',
   idle_timeout: 'timeout',
   total_timeout: 'timeout',

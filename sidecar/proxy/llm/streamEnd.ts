@@ -28,18 +28,22 @@ export interface Ending {
   readonly left: Buffer
   /** `framed` with an end mark, `closed` with the connection, `broken` by a failure. */
   readonly by: 'framed' | 'closed' | 'broken'
+  /** It is known that there is one answer in it. */
+  readonly single?: boolean
 }
 
 /** The bytes that make the stream whole, often none; undefined when it is cut. */
-export function lastBytes({ operation, tail, left, by }: Ending): readonly Buffer[] | undefined {
+export function lastBytes({ operation, tail, left, by, single = false }: Ending): readonly Buffer[] | undefined {
   const text = left.toString()
   const unfinished = parseEvents(`${text}\n\n`)
   // An event that only its blank line is missing of has been said to the end.
   const said = unfinished.every((event) => isDone(event) || isJson(event.data))
   const verdict = streamEnd(operation, said ? `${tail}${text}\n\n` : tail, by === 'framed')
-  if (verdict === 'cut' || (verdict === 'missing_done' && by === 'broken')) return undefined
+  if (verdict === 'cut' || (verdict === 'missing_done' && by === 'broken' && !single)) return undefined
   const bytes: Buffer[] = []
-  if (left.length > 0 && (said || operation === 'other')) bytes.push(left)
+  // The beginning of a line would become one with the marker behind it.
+  const spoils = verdict === 'missing_done' && unfinished.length === 0
+  if (left.length > 0 && !spoils && (said || operation === 'other')) bytes.push(left)
   // Readers throw away an event whose blank line never came.
   if (unfinished.length > 0 && said && operation !== 'other') bytes.push(blankLine)
   if (verdict === 'missing_done') bytes.push(doneEvent)

@@ -85,8 +85,8 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
     onRequestSent: () => {
       facts.sentMs = clock.now()
       handOver(facts, facts.sentMs)
-      // What the kernel took at once, as it takes nearly every request, needs no watch.
-      if (connection.socket.writableLength > 0) stopWatch ??= watch()
+      // Of a connection that was opened just now it is known that somebody is there, and what the kernel took at once needs no watch.
+      if (connection.uses > 1 || connection.socket.writableLength > 0) stopWatch ??= watch()
     },
     onResponseStarted: () => {
       started = true
@@ -106,7 +106,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
       facts.answered = status
       if (facts.sentMs === 0) facts.sentMs = facts.headMs
       const framed = connection.capacity > 1 || isFramed(call, status, headers)
-      give({ status, headers, framed, complete: body.complete, flow: body.flow, drop })
+      give({ status, headers, framed, complete: body.complete, waiting: body.waiting, flow: body.flow, drop })
     },
     onResponseData: (c, bytes) => {
       if (!body.data(bytes)) c.pause()

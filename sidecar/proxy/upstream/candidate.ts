@@ -1,3 +1,4 @@
+import type { Continues } from '../llm/resume/goOn.ts'
 import type { Standing } from './standing.ts'
 
 /** One upstream with one of its credentials: what an attempt can go to. The same object for the life of a config. */
@@ -12,6 +13,8 @@ export interface Candidate {
   weight: number
   /** The most attempts at a time that it serves at once. */
   readonly connections: number
+  /** How it is asked to go on from the beginning of an answer. */
+  readonly continues: Continues
   readonly serves: (model: string) => boolean
   /** What is known of it; outlives a config that changes nothing about it. */
   readonly standing: Standing

@@ -103,10 +103,11 @@ export function inNeed(plan: Plan, now: number): Candidate | undefined {
 export const those = (plan: Plan): Candidate[] => plan.route.tiers.flatMap((tier) => tier.filter((candidate) => fits(plan, candidate)))
 
 /** A weight of nothing is for those who ask for it. */
-const fits = ({ only, home, model, tried, route }: Plan, candidate: Candidate): boolean =>
+const fits = ({ only, home, model, tried, unreachable, route }: Plan, candidate: Candidate): boolean =>
   (home !== undefined ? candidate === home.candidate : only === undefined ? isWeighty(route, candidate) : candidate.upstream === only) &&
   candidate.serves(model) &&
-  !tried.includes(candidate)
+  !tried.includes(candidate) &&
+  !unreachable.includes(candidate.upstream)
 
 const mayBeAsked = (plan: Plan, candidate: Candidate): boolean => fits(plan, candidate) || plan.repeatable?.includes(candidate) === true
 

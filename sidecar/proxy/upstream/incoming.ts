@@ -11,6 +11,8 @@ export interface Incoming {
   readonly end: (trailers: Headers) => void
   readonly fail: (reason: SidecarError) => void
   readonly complete: () => boolean
+  /** What has come, as long as nobody has taken it. */
+  readonly waiting: () => readonly Buffer[]
   readonly flow: (sink: Sink) => Tap
 }
 
@@ -37,6 +39,7 @@ export function incoming(tap: Tap): Incoming {
       sink?.fail(reason)
     },
     complete: () => ended !== undefined,
+    waiting: () => early ?? [],
     flow: (to) => {
       sink = to
       let go = true

@@ -33,6 +33,8 @@ export interface Route {
   readonly affinityLoad: number
   readonly budget: Budget
   readonly fallbacks: readonly Fallback[]
+  /** What becomes of a stream that breaks off: what is tried first. */
+  readonly resume: 'continue' | 'splice' | 'error'
   /** These may be asked whatever their weight. */
   readonly onTrial: ReadonlySet<Candidate> | undefined
   /** Where something is on trial, the sides of this route; then every call is on one of them. */

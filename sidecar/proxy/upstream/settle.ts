@@ -2,6 +2,7 @@ import { judge as judgeSide } from '../canary/side.ts'
 import type { Clock } from '../clock.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from './candidate.ts'
+import { isWeighty } from './choice.ts'
 import type { Outcome } from '../llm/outcome.ts'
 import type { Outcome as Ending } from './condition.ts'
 import type { Health } from './health.ts'
@@ -46,7 +47,7 @@ function judge(plan: Plan, candidate: Candidate, now: number): (one: Health, who
     const { model, route } = plan
     const own = (other: Candidate): boolean => (wholeHost ? other.upstream === candidate.upstream : other === candidate)
     const others = (tier: readonly Candidate[]): Candidate[] =>
-      tier.filter((other) => !own(other) && other.weight > 0 && other.serves(model))
+      tier.filter((other) => !own(other) && isWeighty(route, other) && other.serves(model))
     const at = route.tiers.findIndex((tier) => tier.includes(candidate))
     // Another model at the same host helps against what is wrong with this one alone.
     const other = !wholeHost && route.fallbacks.some(({ on }) => on.includes('error'))

@@ -80,6 +80,8 @@ export interface Standing extends Weighed {
 interface Level {
   readonly health: Health
   told: HealthState
+  /** Until when it was said to be out. */
+  toldUntil?: number | undefined
 }
 
 export interface Host {
@@ -113,9 +115,11 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
   const tell = (level: Level, model: string, { what, now }: Told): void => {
     const { health: one, told } = level
     const state = one.state(now)
-    if (words(state) === words(told)) return
-    level.told = state
+    // Tried again and found no better, it is out for longer than was told.
+    if (words(state) === words(told) && (!isTermed(state) || one.until(now) === level.toldUntil)) return
     const until = one.until(now)
+    level.told = state
+    level.toldUntil = until
     const of = level === atHost ? '' : credential
     changed({ upstream, credential: of, model, from: told, to: state, forMs: until === undefined ? undefined : until - now, why: what })
   }
@@ -210,6 +214,9 @@ const isAnswer = ({ what }: Told): boolean => what.startsWith('status ')
 
 /** There was no key to be shown: the upstream has not been asked. */
 const passedNothing = ({ what }: Told): boolean => what === 'no_credential'
+
+/** States that end at a time, and begin anew when the call that was let through then fails. */
+const isTermed = (state: HealthState): boolean => state === 'ejected' || state === 'exhausted' || state === 'auth_failed'
 
 /** To come back little by little is to be back. */
 const words = (state: HealthState): HealthState => (state === 'slow_start' ? 'healthy' : state)

@@ -1,5 +1,6 @@
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
+import { watchArrival } from './arrival.ts'
 import type { Connection } from './connection.ts'
 import type { Outgoing } from './sent.ts'
 
@@ -17,21 +18,25 @@ export interface WritingOptions {
 const looks = 4
 
 /**
- * Bounds the pauses of a request on its way out; the answer ends the watch. Nothing is watched when the request went out in one go, as
- * nearly all do.
+ * Bounds the pauses of a request on its way out; the answer ends the watch. Of one that went out in one go, as nearly all do, it is only
+ * asked later whether it has arrived.
  */
 export function watchWriting({ clock, writeMs, connection, outgoing, handed, stop }: WritingOptions): (() => void) | undefined {
   const { socket } = connection
   // A socket of HTTP/2 moves for others too.
   const shared = connection.capacity > 1
   const isEmpty = (): boolean => shared || socket.writableLength === 0
-  if (handed() && isEmpty()) return undefined
+  if (handed() && isEmpty()) return shared ? undefined : watchArrival({ clock, writeMs, socket, stop })
   const moved = (): number => (shared ? outgoing.progress() : socket.bytesWritten - socket.writableLength)
   let before = moved()
   let movedMs = clock.now()
   let alarm: Alarm | undefined
+  let stopArrival: (() => void) | undefined
   const ring = (): void => {
-    if (handed() && isEmpty()) return
+    if (handed() && isEmpty()) {
+      if (!shared) stopArrival = watchArrival({ clock, writeMs, socket, stop })
+      return
+    }
     const now = moved()
     const nowMs = clock.now()
     const waitsForClient = !handed() && isEmpty() && outgoing.waiting()
@@ -43,5 +48,6 @@ export function watchWriting({ clock, writeMs, connection, outgoing, handed, sto
   alarm = clock.set(writeMs / looks, ring)
   return () => {
     clock.clear(alarm)
+    stopArrival?.()
   }
 }
