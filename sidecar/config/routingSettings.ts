@@ -136,9 +136,9 @@ export const retry = mapping({
     reason: 'The longest that the official clients wait by themselves.',
   }),
   longestWait: setting(duration({ least: '0s' }), {
-    default: '10s',
-    help: 'An upstream that asks for a longer wait is not waited for; its answer is passed on.',
-    reason: 'An app can do something better with ten seconds than to wait without knowing for what.',
+    default: '30s',
+    help: 'How long a call may wait for upstreams that are over their limits, where no other is left; what asks for more is passed on.',
+    reason: 'Most limits go by within half a minute; official clients wait for up to a minute, and each of them by itself.',
   }),
   budget: v.optional(required(budget, { help: 'What repeats may cost, all calls together.' }), {}),
 })

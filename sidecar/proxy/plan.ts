@@ -31,6 +31,8 @@ export interface Plan {
   readonly mostAttempts: number
   /** For this model. */
   readonly tried: Candidate[]
+  /** Of those, the ones that may be asked once more; undefined while there is none. */
+  repeatable: Candidate[] | undefined
   /** Where the route has a canary: the side that this call is on. */
   side: Side | undefined
   /** Hosts to which there was no way: another key of theirs would find none either. */
@@ -39,8 +41,8 @@ export interface Plan {
   fallbacks: readonly Fallback[]
   /** What the call asks of a model; undefined until that matters. */
   needs: ReadonlySet<Feature> | undefined
-  /** Once more the same. */
-  repeat: Candidate | undefined
+  /** Where the next attempt goes, where that is decided already. */
+  next: Candidate | undefined
   /** No upstream was usable, and this attempt is made all the same: no other follows it. */
   panic: boolean
   /** How the last attempt came out, until it is known that it came out well. */
@@ -53,6 +55,8 @@ export interface Plan {
   visit: Visit | undefined
   /** It counts for its budget. */
   begun: boolean
+  /** How long it may still wait for an upstream that is over its limit, or for its turn to be repeated. */
+  patienceMs: number
   /** What the budget is charged for the attempt that is under way. */
   price: number
 }

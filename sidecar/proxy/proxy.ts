@@ -62,6 +62,9 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }
 }
 
+/** All that a simulation would have the same in every run. */
+const byChance = (random: () => number) => ({ random, strategyOf: strategies(random), epochMs: Date.now })
+
 type Opened = (() => void)[]
 
 /** Whatever is opened is noted in `opened`, so that a start that fails half-way leaves nothing behind. */
@@ -104,7 +107,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     targets,
     checkers: kept(),
     budgetFor: budgets(),
-    strategyOf: strategies(Math.random),
+    ...byChance(Math.random),
     canaries,
     refused: metrics.unrepeated,
     pinBook: new Map(),

@@ -51,6 +51,9 @@ export interface Lasting {
   /** What repeats may cost, and how upstreams are weighed, over all configs. */
   readonly budgetFor: (config: Config) => Budget
   readonly strategyOf: (name: StrategyName) => Strategy
+  readonly random: () => number
+  /** The time of day. */
+  readonly epochMs: () => number
   readonly canaries: Canaries
   readonly refused: (why: Unrepeated) => void
   readonly pinBook: PinBook
@@ -94,7 +97,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
       const health = {
         upstream: upstream.name,
         numbers: healthNumbers(config, upstream),
-        random: Math.random,
+        random: lasting.random,
         changed: tellChange(lasting),
       }
       const open = () => openTarget(upstream, config, { keys, health, clock, env: lasting.env, say })
@@ -118,8 +121,8 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
     const pins = pinsOf(config, lasting.pinBook)
     const ways = openWays(opened, config, { clock, pins })
     const candidates = [...ways.keys()]
-    const { strategyOf, canaries } = lasting
-    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf, canaries, random: Math.random })
+    const { strategyOf, canaries, random } = lasting
+    const routes = routesOf(config, candidates, { budget: lasting.budgetFor(config), strategyOf, canaries, random })
     const tunnels = new Map(
       candidates.map((candidate) => [candidate, socketsOf(config, candidate, targets, { ...surroundings, newId })] as const),
     )
@@ -156,7 +159,7 @@ function targetKey(config: Config, upstream: Upstream): string {
 function waysOf(
   config: Config,
   { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
-  { clock, metrics, refused }: Lasting,
+  { clock, random, epochMs, metrics, refused }: Lasting,
 ): Ways {
   const { retry, routing, streams, timeouts, upstreams } = config
   const { overrides, priority, defaultModel, aliases = {} } = routing
@@ -176,7 +179,7 @@ function waysOf(
     },
     retry: {
       clock,
-      random: Math.random,
+      random,
       totalMs: timeouts.total,
       streamTotalMs: timeouts.streamTotal,
       backoffMs: retry.backoff,
@@ -194,7 +197,7 @@ function waysOf(
       resumed: metrics.resumed,
     },
     home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
-    choose: { clock, ways },
+    choose: { clock, ways, epochMs },
     lists: { sources: listSources(config, routes), aliases },
   }
 }
@@ -245,10 +248,10 @@ function socketsOf(
 }
 
 /** Who asks is loaded only where somebody is to be asked. */
-async function check({ check, connections, name }: Upstream, target: OpenTarget, { clock, metrics }: Lasting): Promise<Checker> {
+async function check({ check, connections, name }: Upstream, target: OpenTarget, { clock, random, metrics }: Lasting): Promise<Checker> {
   const { openChecker } = await import('./upstream/check/checker.ts')
   const counted = (well: boolean): void => metrics.checked(name, well)
-  return openChecker({ target, check, connections, clock, random: Math.random, counted })
+  return openChecker({ target, check, connections, clock, random, counted })
 }
 
 /** One line for each change of what is known of an upstream. */

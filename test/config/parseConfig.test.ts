@@ -48,7 +48,7 @@ credentials:
       backoff: 250,
       throttledBackoff: 1_000,
       longestBackoff: 8_000,
-      longestWait: 10_000,
+      longestWait: 30_000,
       budget: { concurrent: 0.2, leastConcurrent: 3, perMinute: 0.2, leastPerMinute: 10, tokens: 0.1, leastTokens: 200_000 },
     },
     health: {

@@ -80,7 +80,7 @@ function silentUpstreams(names: readonly string[]) {
     mayAskModel: () => false,
     attempts: 3,
   })
-  const handle = routing(trying(choose({ clock, ways: new Map(candidates.map((one) => [one, wayTo(one.upstream)])) })))
+  const handle = routing(trying(choose({ clock, epochMs: Date.now, ways: new Map(candidates.map((one) => [one, wayTo(one.upstream)])) })))
   /** Lets time pass until the call is over, and tells how it failed and when who was asked. */
   const play = async (call: Call): Promise<{ kind: string; afterMs: number; asked: readonly (readonly [string, number])[] }> => {
     const beganMs = clock.now()

@@ -186,6 +186,22 @@ suite('what an answer to a check says', { concurrency: true }, () => {
     )
   })
 
+  test('who was down and answers is asked again after two seconds, and not after ten: calls are kept from it meanwhile', async (t) => {
+    const upstream = await provider(
+      t,
+      [503, 503, 503, 200, 200].map((status) => answers(status)),
+    )
+    const checks = await startChecks(t, upstream.url)
+    for (let n = 0; n < 4; n++) await checks.round()
+    assert.equal(hostState(checks), 'down')
+    // Its answer has come in real time; the next round is due two seconds later in that of the test.
+    const answered = checks.count()
+    const next = checks.heard()
+    checks.clock.pass(2_100)
+    await next
+    assert.deepEqual([checks.count() - answered, hostState(checks)], [1, 'slow_start'])
+  })
+
   test('a kept connection that the upstream has closed meanwhile is no failure', async (t) => {
     const upstream = await rawUpstream(t, async (socket, bytes) => {
       await bytes.until('\r\n\r\n')

@@ -167,11 +167,11 @@ test('a call that was let through while it was out ends the ejection if it goes 
   assert.equal(one.state(2_000), 'slow_start')
 })
 
-test('the place on probation is free again should its call never be heard of', () => {
+test('the place on probation is free again should its call not be heard of for long', () => {
   const one = ejected()
   one.admit(10_000)
-  assert.equal(one.usable(129_999), false)
-  assert.equal(one.usable(130_000), true)
+  assert.equal(one.usable(21_999), false)
+  assert.equal(one.usable(22_000), true)
 })
 
 test('a limit lasts as long as the upstream says, and ends in a slow start', () => {
@@ -202,10 +202,33 @@ test('without a hint it doubles each time it is reached again, and begins anew a
     waits.push(until - now)
     now = until
   }
-  assert.deepEqual(waits, [2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
+  assert.deepEqual(waits, [2_000, 4_000, 8_000, 10_000, 10_000, 10_000, 10_000, 10_000])
+  // What ends well so soon was let in before, and says nothing of the limit.
+  attempts(one, 'good', 1, now)
+  attempts(one, 'limited', 1, now)
+  assert.equal(one.until(now), now + 10_000)
+  now += 15_000
   attempts(one, 'good', 1, now)
   attempts(one, 'limited', 1, now)
   assert.equal(one.until(now), now + 2_000)
+})
+
+test('the guessed end of a limit is tried by one call a second, and believed after five', () => {
+  const one = plain()
+  one.note(one.admit(0), 'limited', 0)
+  assert.deepEqual([one.usable(2_000), one.proven(2_000)], [true, false])
+  one.admit(2_000)
+  assert.deepEqual([one.usable(2_999), one.state(2_999), one.until(2_999)], [false, 'limited', 3_000])
+  assert.deepEqual([one.usable(3_000), one.proven(3_000)], [true, false])
+  one.admit(6_500)
+  assert.deepEqual([one.usable(6_999), one.usable(7_000), one.proven(7_000)], [false, true, true])
+})
+
+test('the end that an upstream told is believed at once', () => {
+  const one = plain()
+  one.note(one.admit(0), 'limited', 0, { hintMs: 2_000 })
+  one.admit(2_000)
+  assert.deepEqual([one.usable(2_001), one.proven(2_001)], [true, true])
 })
 
 test('a hint of a day is believed for five minutes', () => {

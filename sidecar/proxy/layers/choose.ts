@@ -10,7 +10,7 @@ import { isEventStream } from '../llm/sse.ts'
 import { peek, type Peeked } from '../peek.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from '../upstream/candidate.ts'
-import { choice, inNeed, isChoice } from '../upstream/choice.ts'
+import { choice, inNeed, isChoice, opensAt } from '../upstream/choice.ts'
 import { settle } from '../upstream/settle.ts'
 import { nobody } from '../upstream/nobody.ts'
 
@@ -18,6 +18,8 @@ export interface ChooseOptions {
   readonly clock: Clock
   /** The way to each of them. */
   readonly ways: ReadonlyMap<Candidate, Handler>
+  /** The time of day: some upstreams say until when, not for how long. */
+  readonly epochMs: () => number
 }
 
 /** Of an answer that reports a failure: enough to hold every error that says what it is. */
@@ -33,29 +35,32 @@ export function choose(options: ChooseOptions): Handler {
     const { plan } = call
     if (plan === undefined) return Promise.reject(new SidecarError('internal', 'a call without a plan'))
     const now = options.clock.now()
-    const chosen = plan.repeat ?? choice(plan, now) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
+    const chosen = plan.next ?? choice(plan, now) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
     if (chosen !== undefined) return attempt(call, plan, chosen, options)
-    plan.outcome = 'overloaded'
-    plan.again = 'none'
+    // Nobody has been asked yet, and one that is over its limit is worth a wait.
+    const early = plan.tried.length === 0 && !plan.panic
+    plan.outcome = early ? 'rate_limited' : 'overloaded'
+    plan.again = early ? 'other' : 'none'
     return Promise.reject(nobody(plan, now))
   }
 }
 
 function inPanic(plan: Plan, now: number): Candidate | undefined {
+  if ((opensAt(plan, now) ?? Infinity) - now <= plan.patienceMs) return undefined
   plan.panic = true
   return inNeed(plan, now)
 }
 
-function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways }: ChooseOptions): Promise<Reply> {
+function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, epochMs }: ChooseOptions): Promise<Reply> {
   const handle = ways.get(candidate)
   if (handle === undefined) return Promise.reject(new SidecarError('internal', 'an upstream without a way to it'))
   const { facts } = call
   const beganMs = clock.now()
-  if (plan.repeat === undefined) plan.tried.push(candidate)
-  plan.repeat = undefined
+  if (plan.next === undefined || !plan.tried.includes(candidate)) plan.tried.push(candidate)
+  plan.next = undefined
   plan.hintMs = undefined
   const last = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
-  const attempted: Attempted = { call, plan, candidate, clock, last, beganMs }
+  const attempted: Attempted = { call, plan, candidate, clock, epochMs, last, beganMs }
   plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)
   const failed = (thrown: unknown): never => broke(attempted, thrown)
   // Without `await`, which would make every call wait for a look that only few answers get.
@@ -65,11 +70,10 @@ function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways }: 
   }, failed)
 }
 
-interface Attempted {
+interface Attempted extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
   readonly call: Call
   readonly plan: Plan
   readonly candidate: Candidate
-  readonly clock: Clock
   /** Nobody could take over. */
   readonly last: boolean
   readonly beganMs: number
@@ -104,9 +108,9 @@ function answered({ call: { facts }, plan, candidate, clock, beganMs }: Attempte
 }
 
 /** Finds out what an answer says, as far as that is known before the client gets any of it. */
-function judged({ call, plan, clock, last }: Attempted, reply: Reply): Reply | Promise<Reply> {
+function judged({ call, plan, clock, epochMs, last }: Attempted, reply: Reply): Reply | Promise<Reply> {
   const { status, headers } = reply
-  if (status >= 400) return judgedByError(call, plan, reply, clock)
+  if (status >= 400) return judgedByError(call, plan, reply, { clock, epochMs })
   decided(plan, 'good', 'none')
   const { operation } = call.facts
   if (status !== 200 || !namesModel(operation) || call.method === 'HEAD') return reply
@@ -125,12 +129,17 @@ function judged({ call, plan, clock, last }: Attempted, reply: Reply): Reply | P
   return reply
 }
 
-async function judgedByError(call: Call, plan: Plan, reply: Reply, clock: Clock): Promise<Reply> {
+async function judgedByError(
+  call: Call,
+  plan: Plan,
+  reply: Reply,
+  { clock, epochMs }: Pick<ChooseOptions, 'clock' | 'epochMs'>,
+): Promise<Reply> {
   const { status, headers } = reply
   const { start, reply: unread } = await looked(call, reply, clock, errorBytes, errorMs)
   const outcome = outcomeOfReply(status, start)
   decided(plan, outcome, againAfter(outcome, headers))
-  if (outcome !== 'good') plan.hintMs = waitHint(headers, start, Date.now())
+  if (outcome !== 'good') plan.hintMs = waitHint(headers, start, epochMs())
   return unread
 }
 

@@ -62,7 +62,8 @@ function turnTo(plan: Plan, step: Fallback, route: Route): void {
   plan.route = route
   plan.tried.length = 0
   plan.unreachable = []
-  plan.repeat = undefined
+  plan.repeatable = undefined
+  plan.next = undefined
   plan.panic = false
 }
 

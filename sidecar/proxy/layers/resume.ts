@@ -221,7 +221,7 @@ const priceOfRepeat = 2
 async function attempted(stream: Stream, { candidate, body, way }: Step): Promise<Reply | SidecarError> {
   const { call, plan, next, options } = stream
   plan.tried.push(candidate)
-  plan.repeat = candidate
+  plan.next = candidate
   let reply: Reply
   try {
     reply = await next({ ...call, body })

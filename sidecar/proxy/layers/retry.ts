@@ -1,36 +1,20 @@
-import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
+import type { Call, Handler, Layer, Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
-import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
-import { isChoice } from '../upstream/choice.ts'
 import type { Unrepeated } from '../unrepeated.ts'
 import { withStates } from '../upstream/nobody.ts'
 import { settle } from '../upstream/settle.ts'
 import { conditionOf } from './choose.ts'
-import { boundOf, type Bounds } from './deadline.ts'
-import { nextModel } from './fallback.ts'
+import { nextStep, type Go, type StepOptions } from './nextStep.ts'
 
-export interface RetryOptions extends Bounds {
-  readonly clock: Clock
-  readonly random: () => number
-  readonly backoffMs: number
-  readonly throttledBackoffMs: number
-  readonly longestBackoffMs: number
-  /** An upstream that asks for a longer wait is not waited for. */
+export interface RetryOptions extends StepOptions {
+  /** Longest wait of a call for upstreams that are over their limits. */
   readonly longestWaitMs: number
   /** Hears of each attempt that was not made, and why. */
   readonly refused: (why: Unrepeated) => void
 }
-
-interface Again {
-  readonly waitMs: number
-  readonly same: boolean
-}
-
-/** Nothing worth having begins that late. */
-const leastLeftMs = 2_000
 
 /**
  * Tries a call again where that is safe and may help: at another upstream at once, at the same one after a wait, and never beyond what
@@ -46,9 +30,11 @@ export function retry(options: RetryOptions): Layer {
 }
 
 /** A call counts for its budget, and an attempt as under way, until the client has the last byte of it. A fallback goes on with the same plan. */
-function begin({ life, facts }: Call, plan: Plan, { clock }: RetryOptions): void {
+function begin({ life, facts }: Call, plan: Plan, { clock, longestWaitMs }: RetryOptions): void {
   if (plan.begun) return
   plan.begun = true
+  // Without a second attempt there is nothing to wait for.
+  plan.patienceMs = plan.mostAttempts < 2 ? 0 : longestWaitMs
   const { budget } = plan.route
   budget.began(plan.tokens, clock.now())
   onOver(life, (failure) => {
@@ -86,7 +72,8 @@ interface Ended {
 async function goOn({ call, plan, next, options }: Trying, { reply, failure }: Ended): Promise<Reply> {
   plan.route.budget.release(plan.price)
   plan.price = 0
-  const step = nextStep(call, plan, options)
+  noteRepeatable(call, plan)
+  const step = await waited(call, plan, reply, options)
   if (typeof step === 'string') {
     if (step !== 'done') {
       call.facts.unrepeated = step
@@ -99,54 +86,32 @@ async function goOn({ call, plan, next, options }: Trying, { reply, failure }: E
     return step === 'done' ? reply : { ...reply, own: [...(reply.own ?? []), 'x-outrider-not-repeated', step] }
   }
   reply?.drop()
-  if (step.waitMs > 0) await pause(call, step.waitMs, options.clock)
-  plan.repeat = step.same ? plan.tried.at(-1) : undefined
+  plan.next = step.at
   return await attempt(call, plan, next, options)
 }
 
-function nextStep(call: Call, plan: Plan, options: RetryOptions): Again | Unrepeated | 'done' {
-  const { again, outcome } = plan
-  if (again === 'none' || again === 'fresh' || plan.mostAttempts < 2 || call.life.cancelled !== undefined) return 'done'
-  const now = options.clock.now()
-  const other = !plan.panic && isChoice(plan, now)
-  if (!other && plan.route.alone && again === 'other') return 'done'
-  // The last one is for the model that may be asked instead.
-  const most = nextModel(plan, call.body) === undefined ? plan.mostAttempts : plan.mostAttempts - 1
-  if (call.facts.attempts >= most) return 'attempts'
-  if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
-  const leftMs = call.facts.beganMs + boundOf(call, options) - now
-  if (leftMs < leastLeftMs) return 'deadline'
-  const { cost } = outcomes[outcome]
-  if (other) return charged(plan, cost.other, now) ?? { waitMs: 0, same: false }
-  if (again !== 'either' || plan.panic) return 'no_upstream'
-  if (call.wishes.retries > 0) return 'forbidden'
-  const waitMs = waitFor(plan, call.facts.attempts, now, options)
-  if (waitMs === undefined) return 'no_upstream'
-  if (waitMs > options.longestWaitMs || leftMs - waitMs < leastLeftMs) return 'deadline'
-  return charged(plan, cost.same, now) ?? { waitMs, same: true }
+/** A client that repeats by itself is not repeated for where it has just been turned away: it will come back there. */
+function noteRepeatable({ wishes }: Call, plan: Plan): void {
+  const last = plan.tried.at(-1)
+  if (plan.again !== 'either' || wishes.retries > 0 || last === undefined || plan.repeatable?.includes(last) === true) return
+  plan.repeatable = [...(plan.repeatable ?? []), last]
 }
 
-function charged(plan: Plan, price: number, now: number): Unrepeated | undefined {
-  const allowance = plan.route.budget.allow(price, plan.tokens, outcomes[plan.outcome].maybeBilled, now)
-  if (allowance !== 'ok') return `budget_${allowance}`
-  plan.price = price
-  return undefined
-}
-
-/**
- * As long as the upstream asks for, else by chance up to a bound that doubles, and never into a time in which it wants no calls; undefined
- * where it fails so often that one more attempt would be in vain.
- */
-function waitFor({ hintMs, outcome, tried, model }: Plan, attemptsMade: number, now: number, options: RetryOptions): number | undefined {
-  const standing = tried.at(-1)?.standing
-  if (standing === undefined) return undefined
-  const limited = standing.state(model, now) === 'limited'
-  if (!limited && !standing.sound(model, now)) return undefined
-  if (hintMs !== undefined) return hintMs
-  const { effect } = outcomes[outcome]
-  const baseMs = effect === 'limited' || effect === 'brief' || effect === 'soft' ? options.throttledBackoffMs : options.backoffMs
-  const byChance = options.random() * Math.min(options.longestBackoffMs, baseMs * 2 ** (attemptsMade - 1))
-  return limited ? Math.max(byChance, (standing.until(model, now) ?? now) - now) : byChance
+/** After each wait all is looked at anew: what was waited for may have failed others meanwhile, and what was of no use may be back. */
+async function waited(call: Call, plan: Plan, reply: Reply | undefined, options: RetryOptions): Promise<Go | Unrepeated | 'done'> {
+  const { clock } = options
+  const failedMs = clock.now()
+  for (;;) {
+    const step = nextStep(call, plan, clock.now() - failedMs, options)
+    if (typeof step === 'string' || 'at' in step) return step
+    if (step.patient) plan.patienceMs -= step.waitMs
+    try {
+      await pause(call, step.waitMs, clock)
+    } catch (reason) {
+      reply?.drop()
+      throw reason
+    }
+  }
 }
 
 /** Waits, unless the client leaves or the time of the call is up. */

@@ -59,17 +59,19 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     // A client that repeats by itself is not repeated for as often: both together would multiply.
     mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
     tried: [],
+    repeatable: undefined,
     side: undefined,
     unreachable: nowhere,
     fallbacks: none,
     needs: undefined,
-    repeat: undefined,
+    next: undefined,
     panic: false,
     outcome: 'good',
     again: 'none',
     hintMs: undefined,
     visit: undefined,
     begun: false,
+    patienceMs: 0,
     price: 0,
   }
 }

@@ -24,11 +24,16 @@ export function isChoice(plan: Plan, now: number): boolean {
   return false
 }
 
-function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate | undefined {
+/** And for one more at one that has failed this call already, in a way that may be over: where there is no other. */
+export function choiceAgain(plan: Plan, now: number): Candidate | undefined {
+  return plan.repeatable === undefined ? undefined : among(plan, plan.repeatable, now, isProven)
+}
+
+function among(plan: Plan, tier: readonly Candidate[], now: number, isIn = isOpen): Candidate | undefined {
   let open = 0
   let roomy = 0
   for (const candidate of tier) {
-    if (!isOpen(plan, candidate, now)) continue
+    if (!isIn(plan, candidate, now)) continue
     scratch[open++] = candidate
     if (candidate.standing.inFlight < candidate.connections) roomy++
   }
@@ -51,11 +56,35 @@ function among(plan: Plan, tier: readonly Candidate[], now: number): Candidate |
   return undefined
 }
 
-/** A call that has failed once goes on to one alone that is not merely spared: in an outage of all, every further attempt would be in vain. */
+/** A call that has failed once goes on to one alone that is known to be well: in an outage of all, every further attempt would be in vain. */
 function isOpen(plan: Plan, candidate: Candidate, now: number): boolean {
   if (!fits(plan, candidate)) return false
   const { standing } = candidate
-  return plan.tried.length === 0 ? standing.usable(plan.model, now) : standing.sound(plan.model, now)
+  return plan.tried.length === 0 ? standing.usable(plan.model, now) : isProven(plan, candidate, now)
+}
+
+const isProven = ({ model }: Plan, { standing }: Candidate, now: number): boolean => standing.proven(model, now)
+
+/** One that may be well again: worth an attempt where nothing better is left. */
+export function hopeful(plan: Plan, now: number): Candidate | undefined {
+  for (const tier of plan.route.tiers) {
+    for (const one of tier) if (mayBeAsked(plan, one) && one.standing.sound(plan.model, now)) return one
+  }
+  return undefined
+}
+
+/** When the first of those that are merely over their limit may be asked; undefined where there is none. */
+export function opensAt(plan: Plan, now: number): number | undefined {
+  let first: number | undefined
+  for (const tier of plan.route.tiers) {
+    for (const candidate of tier) {
+      const { standing } = candidate
+      if (!mayBeAsked(plan, candidate) || standing.state(plan.model, now) !== 'limited') continue
+      const until = standing.until(plan.model, now)
+      if (until !== undefined && until < (first ?? Infinity)) first = until
+    }
+  }
+  return first
 }
 
 /** Where a call goes when nothing is usable: it may be we who are mistaken. Undefined where no upstream has the model, or every key was refused. */
@@ -79,5 +108,7 @@ const fits = ({ only, home, model, tried, unreachable, route }: Plan, candidate:
   candidate.serves(model) &&
   !tried.includes(candidate) &&
   !unreachable.includes(candidate.upstream)
+
+const mayBeAsked = (plan: Plan, candidate: Candidate): boolean => fits(plan, candidate) || plan.repeatable?.includes(candidate) === true
 
 export const isWeighty = ({ onTrial }: Route, candidate: Candidate): boolean => candidate.weight > 0 || onTrial?.has(candidate) === true

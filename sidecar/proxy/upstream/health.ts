@@ -26,6 +26,8 @@ export interface Health {
    * every further attempt would be in vain.
    */
   readonly sound: (now: number) => boolean
+  /** Sound, and known to be: neither on probation nor at the guessed end of a limit. That is found out by calls that have attempts left. */
+  readonly proven: (now: number) => boolean
   /** When it will be tried again; undefined where it is usable, or nobody knows. */
   readonly until: (now: number) => number | undefined
   /** How much of its share it may have: less than 1 in a slow start. */
@@ -58,34 +60,30 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
   /** Rises by two whenever what was known before counts no more. The pass of the call on probation is the odd number behind it. */
   let era = 0
 
-  const changed = (to: Held | undefined): void => {
+  const changed = (to: Held | undefined, until = 0): void => {
     held = to
+    heldUntil = until
     spared = false
     place.leave()
     era += 2
     counts.clear()
   }
 
-  const takeOut = (why: Held, ms: number, now: number): void => {
-    changed(why)
-    heldUntil = now + ms
-  }
-
   const eject = (now: number): void => {
-    takeOut('ejected', term.ejection(held === undefined ? now - backAt : 0), now)
+    changed('ejected', now + term.ejection(held === undefined ? now - backAt : 0))
   }
 
   const recover = (now: number): void => {
     changed(undefined)
     term.paid()
-    limit.answered()
+    limit.answered(now)
     backAt = now
   }
 
   const counted = (effect: 'good' | 'soft' | 'hard', now: number, mayEject: News['mayEject']): void => {
     if (effect === 'good') {
       spared = false
-      limit.answered()
+      limit.answered(now)
       counts.good(now)
     } else if (counts.bad(effect === 'hard', now)) {
       spared = true
@@ -100,8 +98,8 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
     if (effect === 'brief' || (effect === 'soft' && hintMs !== undefined)) limit.brief(hintMs, now)
     // What began before it was taken out, or with another key, says nothing about it now.
     if (effect === 'brief' || effect === 'none' || pass < era) return
-    if (effect === 'auth') takeOut('auth_failed', set.authMs, now)
-    else if (effect === 'exhausted') takeOut('exhausted', term.exhaustion(), now)
+    if (effect === 'auth') changed('auth_failed', now + set.authMs)
+    else if (effect === 'exhausted') changed('exhausted', now + term.exhaustion())
     else if (held === undefined) counted(effect, now, mayEject)
     else if (effect === 'good') recover(now)
     // A call that was let through while all were out proves recovery, but that it fails is no news.
@@ -120,6 +118,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
     },
     usable,
     sound: (now) => !spared && usable(now),
+    proven: (now) => !spared && held === undefined && usable(now) && limit.proven(now),
     until: (now) => {
       const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
       return until > now ? until : undefined
@@ -130,6 +129,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       return since >= set.slowStartMs ? 1 : Math.max(set.leastEase, since / set.slowStartMs)
     },
     admit: (now) => {
+      limit.admitted(now)
       if (held === undefined || now < heldUntil || place.taken(now)) return era
       place.take(now)
       return era + 1
@@ -143,6 +143,7 @@ export function health(random: () => number, numbers: Partial<HealthNumbers> = {
       // A call that has hung since before speaks of the time before, and may hang for minutes.
       if (place.taken(now)) era += 2
       place.leave()
+      term.over()
     },
     credentialChanged: () => {
       term.paid()

@@ -60,6 +60,8 @@ export interface Standing extends Weighed {
   readonly usable: (model: string, now: number) => boolean
   /** And not merely because its tier cannot do without it. */
   readonly sound: (model: string, now: number) => boolean
+  /** And not only by hope. */
+  readonly proven: (model: string, now: number) => boolean
   readonly until: (model: string, now: number) => number | undefined
   readonly easeOf: (model: string, now: number) => number
   readonly state: (model: string, now: number) => HealthState
@@ -131,6 +133,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     ease: 1,
     usable: (model, now) => atHost.health.usable(now) && ofAccount().usable(now) && levelOf(model).health.usable(now),
     sound: (model, now) => atHost.health.sound(now) && ofAccount().sound(now) && levelOf(model).health.sound(now),
+    proven: (model, now) => atHost.health.proven(now) && ofAccount().proven(now) && levelOf(model).health.proven(now),
     easeOf: (model, now) => Math.min(atHost.health.ease(now), account.health.ease(now), levelOf(model).health.ease(now)),
     ...merged(three),
     asked: (model) => ({

@@ -67,7 +67,7 @@ test('an ejection that is hastened ends within two seconds, in probation and not
   const pass = one.admit(3_000)
   assert.equal(one.usable(3_000), false, 'one real call at a time')
   one.note(pass, 'hard', 3_000)
-  assert.equal(one.until(3_000), 23_000, 'and it doubles if that fails')
+  assert.equal(one.until(3_000), 13_000, 'should that fail, it is another fault, and begins short')
 })
 
 test('what ends sooner by itself is not put off, and what is no ejection is not hastened', () => {

@@ -55,6 +55,10 @@ export function openChecker(options: CheckerOptions, question: Question = questi
       counted(answer.well)
       checked.told(answer, check.by !== 'auto', now)
     },
+    hurried: () => {
+      const now = clock.now()
+      return checked.read(now).last?.well === true && accounts.every(({ standing }) => standing.overall(now) === 'down')
+    },
     vouched: checked.vouched,
   })
   let stopped = false

@@ -13,6 +13,8 @@ export interface RoundsOptions {
   /** Nothing is known against it. */
   readonly calm: () => boolean
   readonly told: (answer: Answer, now: number) => void
+  /** Calls are kept from it, and another good answer may end that. */
+  readonly hurried: () => boolean
   /** A call has gone well since the last round: no check could say more. */
   readonly vouched: (now: number) => void
 }
@@ -25,8 +27,11 @@ export interface Heard {
 /** So that sidecars that began together do not ask together for long. */
 const spread = 0.2
 
+/** Of the interval: long enough for what comes up to stay up, and far shorter than anybody would wait. */
+const hurry = 0.2
+
 /** Asks again and again, where calls do not tell. The answer ends it. */
-export function rounds({ clock, random, intervalMs, quietMs, ask, heard, calm, told, vouched }: RoundsOptions): () => void {
+export function rounds({ clock, random, intervalMs, quietMs, ask, heard, calm, told, hurried, vouched }: RoundsOptions): () => void {
   let alarm: Alarm | undefined
   let giveUp: (() => void) | undefined
   let over = false
@@ -54,7 +59,7 @@ export function rounds({ clock, random, intervalMs, quietMs, ask, heard, calm, t
       const later = clock.now()
       if (answer !== undefined) told(answer, later)
       // From beginning to beginning: slow answers make no check rarer.
-      next(Math.max(0, askedMs + jittered() - later))
+      next(Math.max(0, askedMs + jittered() * (hurried() ? hurry : 1) - later))
     })
     if (!answered) giveUp = giving
   }

@@ -27,6 +27,7 @@ export function checkedHealth(calls: Health, numbers: Partial<HealthNumbers> = {
     },
     usable: (now) => !active.down() && calls.usable(now),
     sound: (now) => !active.down() && calls.sound(now),
+    proven: (now) => !active.down() && calls.proven(now),
     until: (now) => (active.down() ? undefined : calls.until(now)),
     ease: (now) => {
       const since = now - upAt

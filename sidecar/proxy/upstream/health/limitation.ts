@@ -4,24 +4,35 @@ import type { HealthNumbers } from './numbers.ts'
 export interface Limitation {
   /** Zero while there is none. */
   readonly until: (now: number) => number
+  /** That the last one has gone by is more than a guess. */
+  readonly proven: (now: number) => boolean
   /** When the last one went by. */
   readonly endedAt: () => number
   /** Reached, with the time it asks for, or without: then each in a row doubles it. */
   readonly reached: (hintMs: number | undefined, now: number) => void
   /** Overload that passes within seconds, and not for all at the same time. */
   readonly brief: (hintMs: number | undefined, now: number) => void
-  readonly answered: () => void
+  /** An attempt begins. */
+  readonly admitted: (now: number) => void
+  readonly answered: (now: number) => void
   readonly reset: () => void
 }
 
 const briefMs = 2_000
 const briefJitterMs = 3_000
-const longestWithoutHintMs = 60_000
+/** One call finds out whether a guess was too short, and those that wait are not to give up for one that was too long. */
+const longestWithoutHintMs = 10_000
+/** That a guessed limit has gone by is believed when for so long nobody was turned away: that takes an upstream far less. */
+const trialMs = 5_000
+/** Until then one call at a time finds it out, and not all that come. */
+const turnMs = 1_000
 
 export function limitation({ limitedMs, longestLimitedMs }: HealthNumbers, random: () => number): Limitation {
   let until = 0
   let endedAt = -Infinity
   let inARow = 0
+  let guessed = false
+  let nextTurnAt = 0
   const settle = (now: number): void => {
     if (until === 0 || now < until) return
     endedAt = until
@@ -31,27 +42,36 @@ export function limitation({ limitedMs, longestLimitedMs }: HealthNumbers, rando
     // The later deadline counts: a shorter one would let calls through that the longer forbade.
     until = Math.max(until, now + Math.min(ms, longestLimitedMs))
   }
+  const isOnTrial = (now: number): boolean => guessed && now - endedAt < trialMs
   return {
     until: (now) => {
       settle(now)
-      return until
+      return until === 0 && now < nextTurnAt && isOnTrial(now) ? nextTurnAt : until
     },
+    proven: (now) => !isOnTrial(now),
     endedAt: () => endedAt,
     reached: (hintMs, now) => {
       settle(now)
       // The calls that were on their way when the limit was reached are one and the same event.
       if (until === 0) inARow++
+      guessed = hintMs === undefined
       set(hintMs ?? Math.min(longestWithoutHintMs, limitedMs * 2 ** Math.min(inARow, 16)), now)
     },
     brief: (hintMs, now) => {
       settle(now)
       set(hintMs ?? briefMs + briefJitterMs * random(), now)
     },
-    answered: () => {
-      inARow = 0
+    admitted: (now) => {
+      if (guessed && isOnTrial(now)) nextTurnAt = now + turnMs
+    },
+    answered: (now) => {
+      settle(now)
+      // What was let in before the limit ends well in the midst of it, and says nothing of it.
+      if (until === 0 && now - endedAt >= trialMs) inARow = 0
     },
     reset: () => {
-      until = inARow = 0
+      until = inARow = nextTurnAt = 0
+      guessed = false
       endedAt = -Infinity
     },
   }

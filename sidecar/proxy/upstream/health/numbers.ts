@@ -24,8 +24,8 @@ export const healthDefaults = {
   longestLimitedMs: 300_000,
   slowStartMs: 30_000,
   leastEase: 0.1,
-  /** Should the one call on probation never be heard of again, another may go. */
-  longestProbeMs: 120_000,
+  /** A model may think for a minute: another call may find out sooner. Longer than a connection takes to fail. */
+  longestProbeMs: 12_000,
   checksDown: 3,
   checksUp: 2,
   /** Soon, but not for all sidecars that saw it come back in the same instant. */

@@ -4,6 +4,8 @@ import type { HealthNumbers } from './numbers.ts'
 export interface Terms {
   /** With the time since it came back: none where it has not, endless where it never was out. */
   readonly ejection: (backForMs: number) => number
+  /** The fault it was taken out for is over: what comes now is another. */
+  readonly over: () => void
   readonly exhaustion: () => number
   readonly paid: () => void
   readonly reset: () => void
@@ -18,6 +20,9 @@ export function terms(set: HealthNumbers, random: () => number): Terms {
       // Sidecars that took it out together do not come back together.
       const ms = set.ejectionMs * 2 ** Math.min(ejections - 1, 30) * (0.8 + 0.4 * random())
       return Math.min(set.longestEjectionMs, ms)
+    },
+    over: () => {
+      ejections = 0
     },
     exhaustion: () => Math.min(set.longestExhaustedMs, set.exhaustedMs * 2 ** Math.min(exhaustions++, 30)),
     paid: () => {

@@ -8,7 +8,10 @@ export interface PeakEwmaOptions {
   readonly decayMs?: number
   /** A failure counts as a first byte that took this much longer: who refuses at once is not fast. */
   readonly penaltyMs?: number
-  /** How long it is held against the one that failed; whoever fails for good is ejected meanwhile. */
+  /**
+   * How long it is held against the one that failed; whoever fails for good is ejected meanwhile. Twice as long, and one call that fails by
+   * chance behind an outage would keep an upstream out for half a minute more.
+   */
   readonly penaltyDecayMs?: number
   /** The usual first byte while nobody has answered yet. */
   readonly unknownMs?: number
@@ -53,7 +56,7 @@ interface Mark {
  * quickly and forgotten slowly, towards what is usual among its like: one of which nothing is heard is neither perfect nor lost.
  */
 export function peakEwma(options: PeakEwmaOptions): Strategy {
-  const { random, decayMs = 20_000, penaltyMs = 5_000, penaltyDecayMs = 10_000, unknownMs = 1_000 } = options
+  const { random, decayMs = 20_000, penaltyMs = 5_000, penaltyDecayMs = 5_000, unknownMs = 1_000 } = options
   const marks = new WeakMap<Candidate, Mark>()
   // Without ease: who has just come back is held back before the turns.
   const takeTurns = turns(weightOf)

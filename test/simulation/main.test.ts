@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+
+function simulate(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  return new Promise((give) => {
+    execFile(process.execPath, [new URL('main.ts', import.meta.url).pathname, ...args], (failure, out, err) => {
+      give({ code: Number(failure?.code ?? 0), out, err })
+    })
+  })
+}
+
+test('the report fits a terminal of 80 columns, names its seed, and says what was reached', async () => {
+  const { code, out } = await simulate('--only', 'fails every call', '--seed', '7')
+  assert.equal(code, 0)
+  assert.match(
+    out,
+    /^one fails every call at once · 18 000 calls in [\d.]+ h · seed 7\n {2}calls answered, at least .* 99\.9\d+ % reached\n/,
+  )
+  assert.match(out, /All goals are reached\.\n$/)
+  for (const line of out.split('\n')) assert.ok(line.length <= 80, line)
+})
+
+test('a goal that is missed is told by the exit code', async () => {
+  // So few that nothing can be said of shares.
+  const { code, out } = await simulate('--only', 'outages', '--calls', '100')
+  assert.equal(code, 1)
+  assert.match(out, / MISSED\n/)
+})
+
+test('what cannot be run is told with an example', async () => {
+  const { code, err } = await simulate('--calls', 'many')
+  assert.equal(code, 64)
+  assert.match(err, /--calls .* for example/)
+  assert.equal((await simulate('--only', 'no such')).code, 64)
+})

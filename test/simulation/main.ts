@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util'
+import { report } from './report.ts'
+import { simulate } from './run.ts'
+import type { Scenario } from './scenario.ts'
+import { allDown, calm, daily, others } from './scenarios.ts'
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    calls: { type: 'string', default: '1000000' },
+    only: { type: 'string', default: '' },
+  },
+})
+const seed = Number(values.seed)
+const calls = Number(values.calls)
+if (!Number.isSafeInteger(seed) || seed < 0 || !Number.isSafeInteger(calls) || calls < 1) {
+  console.error('simulate: --seed wants a whole number, --calls one above 0, for example: npm run simulate -- --seed 7 --calls 100000')
+  process.exit(64)
+}
+
+const scenarios: readonly Scenario[] = [
+  daily({ seed, calls }),
+  ...(['refused', 'busy', 'unreachable'] as const).map((how) => allDown({ seed, how })),
+  calm({ seed, calls: 100_000 }),
+  ...others(seed),
+].filter(({ name }) => name.includes(values.only))
+if (scenarios.length === 0) {
+  console.error(`simulate: no scenario has "${values.only}" in its name`)
+  process.exit(64)
+}
+
+let missed = 0
+for (const scenario of scenarios) {
+  const figures = await simulate(scenario)
+  const verdicts = scenario.goals.map((goal) => goal(figures))
+  missed += verdicts.filter(({ met }) => !met).length
+  console.log(report(scenario, figures, verdicts))
+}
+console.log(missed === 0 ? 'All goals are reached.' : `${missed} goal${missed === 1 ? ' is' : 's are'} MISSED.`)
+process.exitCode = missed === 0 ? 0 : 1
