@@ -102,9 +102,10 @@ suite('checks of a sidecar', { concurrency: true }, () => {
   test('an upstream that stands alone is checked only where the config says so', async (t) => {
     const alone = await startSidecar(t, 'http://127.0.0.1:1')
     assert.equal(alone.proxy.residue().alarms, 0)
-    const both = await startUpstreams(t, [[], []])
+    const unsaid = { check: {} }
+    const both = await startUpstreams(t, [[], []], {}, [unsaid, unsaid])
     assert.equal(both.sidecar.proxy.residue().alarms, 2)
-    const off = await startUpstreams(t, [[], []], {}, [{ check: { by: 'off' } }])
+    const off = await startUpstreams(t, [[], []], {}, [{ check: { by: 'off' } }, unsaid])
     assert.equal(off.sidecar.proxy.residue().alarms, 1)
     const a = await provider(t, answers(503))
     const told = await startSidecar(t, a.url, {}, { check: often })
@@ -119,7 +120,7 @@ suite('checks of a sidecar', { concurrency: true }, () => {
 
   test('checks end when the drain begins', async (t) => {
     const stream = paced()
-    const { sidecar } = await startUpstreams(t, [stream, []], { drain: { idleExit: '0s' } })
+    const { sidecar } = await startUpstreams(t, [stream, []], { drain: { idleExit: '0s' } }, [{ check: {} }, { check: {} }])
     const streaming = ask(sidecar, { stream: true })
     await stream.send({ choices: [{ delta: { content: 'x' }, finish_reason: 'stop' }] })
     const before = sidecar.proxy.residue().alarms

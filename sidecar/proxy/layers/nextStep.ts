@@ -66,14 +66,15 @@ interface Charge extends Go {
 }
 
 function charged(plan: Plan, { at, price, now }: Charge, { random, throttledBackoffMs }: StepOptions): Go | Wait | Unrepeated {
-  const allowance = plan.route.budget.allow(price, plan.tokens, outcomes[plan.outcome].maybeBilled, now)
+  const { budget } = plan.route
+  const allowance = budget.allow(price, plan.tokens, outcomes[plan.outcome].maybeBilled, now)
   if (allowance === 'ok') {
     plan.price = price
     return { at }
   }
   // Those that run end within seconds: when an upstream breaks down, all that it was working on come at once.
   const waitMs = throttledBackoffMs * (0.5 + random() / 2)
-  return allowance === 'concurrency' && waitMs <= plan.patienceMs ? { waitMs, patient: true } : `budget_${allowance}`
+  return allowance === 'concurrency' && budget.isBusy() && waitMs <= plan.patienceMs ? { waitMs, patient: true } : `budget_${allowance}`
 }
 
 /**

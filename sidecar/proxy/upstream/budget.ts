@@ -23,6 +23,8 @@ export interface Budget {
    */
   readonly allow: (cost: number, tokens: number, maybeBilled: boolean, now: number) => Allowance
   readonly release: (cost: number) => void
+  /** Whether there are repeats under way whose end can be waited for. */
+  readonly isBusy: () => boolean
 }
 
 const rateWindowMs = 60_000
@@ -60,5 +62,6 @@ export function budget(options: BudgetOptions = {}): Budget {
     release: (cost) => {
       if (cost > 0) retrying--
     },
+    isBusy: () => retrying > 0,
   }
 }

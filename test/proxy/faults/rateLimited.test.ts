@@ -8,7 +8,7 @@ const said = (message = 'slow down'): object => ({ error: { message, type: 'rate
 const limited = (headers: Fields, message?: string) => answers(429, said(message), headers)
 
 suite('429', { concurrency: true }, () => {
-  const failing = { step: limited({ 'retry-after': '30' }), outcome: 429, state: 'limited', attempts: 1, status: 429 }
+  const failing = { step: limited({ 'retry-after': '60' }), outcome: 429, state: 'limited', attempts: 1, status: 429 }
   test('another upstream takes over, and all that is told of it is true', (t) => takenOver(t, failing))
   test('where both have it, the answer of the last is passed on', (t) => bothFail(t, failing))
   test('where nobody else is there and the wait is long, it is passed on at once', (t) => alone(t, failing))
@@ -116,7 +116,7 @@ test('limits are about one model of an upstream: its others are served', async (
 })
 
 test('when all are limited the one that is back first is asked, once', async (t) => {
-  const { sidecar, providers } = await startUpstreams(t, [limited({ 'retry-after': '60' }), limited({ 'retry-after': '20' })])
+  const { sidecar, providers } = await startUpstreams(t, [limited({ 'retry-after': '60' }), limited({ 'retry-after': '40' })])
   assert.deepEqual(served(await ask(sidecar)), ['b', '2'])
   assert.deepEqual(served(await ask(sidecar)), ['b', '1'])
   assert.deepEqual(askedOf(providers), [1, 2])

@@ -19,7 +19,8 @@ suite('529, by which an upstream says that it has too much to do', { concurrency
 })
 
 test('the last of several failures is passed on as it is, and the client is told not to repeat it', async (t) => {
-  const { sidecar, providers } = await startUpstreams(t, [answers(500, error('a')), answers(503, error('b'))])
+  const both = [answers(500, error('a')), answers(503, error('b'))]
+  const { sidecar, providers } = await startUpstreams(t, both, { retry: { attempts: 2 } })
   const told = await ask(sidecar)
   assert.deepEqual([told.status, told.text], [503, JSON.stringify(error('b'))])
   assert.equal(told.headers.get('x-should-retry'), 'false')
