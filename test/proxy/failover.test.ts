@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { healthOf } from '../fixtures/failing.ts'
 import { answers, chat } from '../fixtures/provider.ts'
-import { ask, askedOf, served, startUpstreams } from '../fixtures/startUpstreams.ts'
+import { ask, askedOf, served, startUpstreams, type Upstreams } from '../fixtures/startUpstreams.ts'
 
 test('calls go to the lowest tier as long as it can be used, and to the next when it is ejected', async (t) => {
   const { sidecar, providers } = await startUpstreams(t, [answers(500), chat('b')])
@@ -44,4 +45,22 @@ test('one that is ejected is tried again when its time is over, with one call, a
   for (let n = 0; n < 1_000 && last !== 'a'; n++) [last] = served(await ask(sidecar))
   assert.equal(last, 'a')
   await sidecar.logged('upstream a is used again')
+})
+
+test('no more than half of a tier is ejected, unless those of a lower tier can take over', async (t) => {
+  const one = { tier: 1 }
+  const document = { routing: { strategy: 'round_robin' }, health: { failures: 2 } }
+  const ejected = async ({ sidecar }: Upstreams): Promise<number> => {
+    for (let n = 0; n < 30; n++) await ask(sidecar)
+    return (await healthOf(sidecar)).filter(({ state }) => state === 'ejected').length
+  }
+  const ill = [answers(500), answers(500), answers(500)]
+  assert.equal(await ejected(await startUpstreams(t, ill, document, [one, one, one])), 1)
+  assert.equal(await ejected(await startUpstreams(t, [...ill, chat('d')], document, [one, one, one])), 3)
+  const withD = { ...document, routing: { strategy: 'round_robin', overrides: { upstreams: ['d'] } } }
+  // Nor does a lower tier help of which nobody can be used.
+  const limited = await startUpstreams(t, [...ill, answers(429, {}, { 'retry-after': '60' })], withD, [one, one, one])
+  await ask(limited.sidecar, {}, { 'x-outrider-upstream': 'd' })
+  await limited.sidecar.logged('upstream d is limited')
+  assert.equal(await ejected(limited), 1)
 })

@@ -118,6 +118,14 @@ test('a call may ask for an upstream and a model by header where that is allowed
   assert.deepEqual(askedOf(providers), [1, 1])
 })
 
+test('where nothing is allowed a call may ask for nothing by header, not even for what it would get', async (t) => {
+  const { sidecar, providers } = await startUpstreams(t, [chat('a')])
+  for (const header of ['x-outrider-upstream', 'x-outrider-model']) {
+    assert.equal((await ask(sidecar, {}, { [header]: header.endsWith('model') ? 'm' : 'a' })).status, 400)
+  }
+  assert.deepEqual(askedOf(providers), [0])
+})
+
 test('a call that asks for one upstream goes to no other, even if that fails', async (t) => {
   const routing = { overrides: { upstreams: ['b'] } }
   const { sidecar, providers } = await startUpstreams(t, [[], answers(500)], { routing, retry: { attempts: 2, backoff: '1ms' } })

@@ -1,71 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Plan } from '../../sidecar/proxy/plan.ts'
-import { budget } from '../../sidecar/proxy/upstream/budget.ts'
 import type { Candidate } from '../../sidecar/proxy/upstream/candidate.ts'
 import { choice } from '../../sidecar/proxy/upstream/choice.ts'
-import { openHost, openStanding } from '../../sidecar/proxy/upstream/standing.ts'
+import { leastConnections, leastTokens } from '../../sidecar/proxy/upstream/strategies/least.ts'
+import { peakEwma } from '../../sidecar/proxy/upstream/strategies/peakEwma.ts'
 import { roundRobin } from '../../sidecar/proxy/upstream/strategies/roundRobin.ts'
+import type { Strategy } from '../../sidecar/proxy/upstream/strategies/strategy.ts'
+import { weighted } from '../../sidecar/proxy/upstream/strategies/weighted.ts'
+import { candidate, eject as ejectAt, plan } from '../fixtures/plans.ts'
+import { seeded } from './strategies/candidates.ts'
 
 const now = 1_000
 
-function candidate(name: string, weight: number, models?: readonly string[]): Candidate {
-  const options = { upstream: name, numbers: {}, random: () => 0.5, changed: () => {} }
-  const standing = openStanding(openHost(options), '', () => undefined, options)
-  const serves = (model: string): boolean => models?.includes(model) ?? true
-  return { upstream: name, credential: '', account: name, tier: 1, weight, connections: 1_000, continues: 'off', serves, standing }
-}
-
-function eject({ standing }: Candidate): void {
-  for (let n = 0; n < 5; n++) {
-    const visit = standing.began('m', 0, 0)
-    standing.ended(visit, { outcome: 'server', what: 'status 500', hintMs: undefined, now: 0, mayEject: () => true })
-  }
-  assert.equal(standing.usable('m', now), false)
-}
-
-function plan(tiers: readonly (readonly Candidate[])[], over: Partial<Plan>): Plan {
-  const none = { least: 0, share: 0 }
-  return {
-    route: {
-      name: 'default',
-      serves: () => true,
-      tiers,
-      alone: false,
-      mostEjected: 0.5,
-      strategy: roundRobin(),
-      affinity: [],
-      affinityLoad: 1.25,
-      budget: budget({ concurrent: none, rate: none, tokens: none }),
-      fallbacks: [],
-      resume: 'error',
-      onTrial: undefined,
-      split: undefined,
-    },
-    model: 'm',
-    only: undefined,
-    home: undefined,
-    side: undefined,
-    affinity: 0,
-    tokens: 100,
-    mostAttempts: 3,
-    tried: [],
-    unreachable: [],
-    fallbacks: [],
-    needs: undefined,
-    repeatable: undefined,
-    next: undefined,
-    patienceMs: 0,
-    panic: false,
-    outcome: 'good',
-    again: 'none',
-    hintMs: undefined,
-    visit: undefined,
-    begun: false,
-    price: 0,
-    ...over,
-  }
+function eject(one: Candidate): void {
+  ejectAt(one)
+  assert.equal(one.standing.usable('m', now), false)
 }
 
 const weights = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 2, maxLength: 6 })
@@ -123,3 +73,47 @@ test('affinity goes to nobody who does not have the model, or who is full', () =
     }),
   )
 })
+
+const strategies: readonly (readonly [string, () => Strategy])[] = [
+  ['round_robin', roundRobin],
+  ['weighted', () => weighted(seeded(1))],
+  ['least_connections', leastConnections],
+  ['least_tokens', leastTokens],
+  ['peak_ewma', () => peakEwma({ random: seeded(2) })],
+]
+
+for (const [name, make] of strategies) {
+  test(`${name} is never shown one that is ejected while another of the tier can be used, nor a tier behind it`, () => {
+    const load = fc.record({
+      weight: fc.integer({ min: 1, max: 9 }),
+      ejected: fc.boolean(),
+      inFlight: fc.nat(20),
+      firstByteMs: fc.nat(60_000),
+    })
+    const tier = fc.array(load, { minLength: 1, maxLength: 10 })
+    fc.assert(
+      fc.property(tier, tier, (...loads) => {
+        const strategy = make()
+        const tiers = loads.map((some, n) =>
+          some.map(({ weight, ejected, inFlight, firstByteMs }, at) => {
+            const one = candidate(`${n}-${at}`, weight)
+            // The ejected one has been the fastest, and has nothing to do: it looks better than all others.
+            strategy.observe(one.standing, { kind: 'answered', firstByteMs: ejected ? 1 : firstByteMs }, 0)
+            for (let call = 0; call < (ejected ? 0 : inFlight); call++) one.standing.began('m', 100, 0)
+            if (ejected) eject(one)
+            return one
+          }),
+        )
+        const { route } = plan(tiers, {})
+        const first = tiers.find((all) => all.some(({ standing }) => standing.usable('m', now)))
+        for (let n = 0; n < 20; n++) {
+          const chosen = choice(plan(tiers, { route: { ...route, strategy } }), now)
+          if (first === undefined || chosen === undefined) return assert.equal(chosen, first)
+          assert.ok(first.includes(chosen) && chosen.standing.usable('m', now), chosen.upstream)
+          chosen.standing.began('m', 100, now)
+        }
+        return undefined
+      }),
+    )
+  })
+}
