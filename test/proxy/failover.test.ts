@@ -64,3 +64,19 @@ test('no more than half of a tier is ejected, unless those of a lower tier can t
   await limited.sidecar.logged('upstream d is limited')
   assert.equal(await ejected(limited), 1)
 })
+
+test('where nobody can be used the least bad one is asked, once, and never one whose key was refused', async (t) => {
+  const patient = answers(429, {}, { 'retry-after': '60' })
+  const { sidecar, providers } = await startUpstreams(t, [answers(401), answers(402), patient])
+  assert.deepEqual(served(await ask(sidecar)), ['c', '3'])
+  for (let n = 0; n < 3; n++) assert.deepEqual(served(await ask(sidecar)), ['c', '1'])
+  const { sidecar: poor, providers: two } = await startUpstreams(t, [answers(401), answers(402)])
+  for (let n = 0; n < 3; n++) assert.equal((await ask(poor)).status, 402)
+  assert.deepEqual(
+    [askedOf(providers), askedOf(two)],
+    [
+      [1, 1, 4],
+      [1, 3],
+    ],
+  )
+})

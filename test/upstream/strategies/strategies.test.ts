@@ -36,6 +36,21 @@ for (const [name, make] of all) {
     })
   }
 
+  test(`${name} holds any weights within one percent`, () => {
+    const some = fc.array(fc.nat(100), { minLength: 1, maxLength: 12 }).filter((weights) => weights.some((weight) => weight > 0))
+    fc.assert(
+      fc.property(some, (weights) => {
+        const candidates = weights.map((weight, at) => candidate(`u${at}`, { weight }))
+        const seen = counts(make(), candidates, choices)
+        const sum = weights.reduce((one, other) => one + other)
+        for (const [at, weight] of weights.entries()) {
+          assert.ok(Math.abs((seen.get(`u${at}`) ?? 0) / choices - weight / sum) < 0.01, `u${at} of ${weights.join()}`)
+        }
+      }),
+      { numRuns: 20 },
+    )
+  })
+
   test(`${name} never chooses a weight of zero while another has more, whatever the load`, () => {
     const strategy = make()
     const candidates = [candidate('off', { weight: 0 }), candidate('busy', { inFlight: 90, outstandingTokens: 1e6 })]
