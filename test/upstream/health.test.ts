@@ -149,6 +149,23 @@ test('ejections are jittered by a fifth', () => {
   }
 })
 
+// In a long outage all sidecars came back in the same moment: what was above the bound was cut down to it.
+test('where the doubling has its bound they are still jittered', () => {
+  for (const [random, ms] of [
+    [0, 240_000],
+    [1, 360_000],
+  ] as const) {
+    const one = health(() => random)
+    attempts(one, 'hard', 5, 0)
+    let now = 0
+    for (let n = 0; n < 10; n++) {
+      now = one.until(now) ?? now
+      attempts(one, 'hard', 1, now)
+    }
+    assert.equal(Math.round((one.until(now) ?? 0) - now), ms)
+  }
+})
+
 test('attempts from before the ejection neither end it nor prolong it', () => {
   const one = plain()
   const [early, late] = [one.admit(0), one.admit(0)]

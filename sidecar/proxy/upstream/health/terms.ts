@@ -17,9 +17,9 @@ export function terms(set: HealthNumbers, random: () => number): Terms {
   return {
     ejection: (backForMs) => {
       ejections = Math.max(0, ejections - Math.floor(backForMs / set.forgetMs)) + 1
-      // Sidecars that took it out together do not come back together.
-      const ms = set.ejectionMs * 2 ** Math.min(ejections - 1, 30) * (0.8 + 0.4 * random())
-      return Math.min(set.longestEjectionMs, ms)
+      const ms = Math.min(set.longestEjectionMs, set.ejectionMs * 2 ** Math.min(ejections - 1, 30))
+      // Sidecars that took it out together do not come back together, nor do they where the doubling has its bound.
+      return ms * (0.8 + 0.4 * random())
     },
     over: () => {
       ejections = 0
