@@ -7,12 +7,21 @@ const root = join(import.meta.dirname, '../..')
 /** What becomes a file of its own. One that another imports is loaded from its file then, late and only if it is asked for. */
 type Entries = Readonly<Record<string, string>>
 
-/** The injector by itself: what it needs for Kubernetes and certificates is nearly three times the text of a sidecar, which every pod would hold in memory. */
-const program: Entries = { main: 'sidecar/main.ts', injector: 'sidecar/injector/injector.ts' }
+/**
+ * Each by itself what only some run: what the injector needs for Kubernetes and certificates is nearly three times the text of a sidecar, which
+ * every pod would hold in memory.
+ */
+const program: Entries = {
+  main: 'sidecar/main.ts',
+  injector: 'sidecar/injector/injector.ts',
+  canary: 'sidecar/canary/canary.ts',
+  demo: 'sidecar/demo/demo.ts',
+}
 
 /**
- * Bundles the program into `outdir` as the image carries it: CommonJS, one file and one for the injector. As ES modules the same program costs 2 MiB of anonymous memory
- * and 15 ms of start more, for Node's machinery of ES modules is loaded only where one is. What is not used is still not run.
+ * Bundles the program into `outdir` as the image carries it: CommonJS, one file and one for each of those. As ES modules the same program costs
+ * 2 MiB of anonymous memory and 15 ms of start more, for Node's machinery of ES modules is loaded only where one is. What is not used is still
+ * not run.
  */
 export async function bundle(outdir: string, entries: Entries = program): Promise<void> {
   forgetOldFiles(outdir)

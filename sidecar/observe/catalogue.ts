@@ -70,6 +70,10 @@ export const catalogue = {
     'error_type',
   ),
   gen_ai_client_operation_time_to_first_chunk_seconds: histogram('Time to the first event of a stream.', ...genAi),
+  gen_ai_client_operation_time_per_output_chunk_seconds: histogram(
+    'Time from the first event of a stream to its end, for each piece after the first in which it reached us.',
+    ...genAi,
+  ),
   gen_ai_server_time_to_first_token_seconds: histogram("Time from a request's last byte to the first event of its stream.", ...genAi),
   gen_ai_server_time_per_output_token_seconds: histogram(
     'Time from the first event of a stream to its end, for each token after the first.',

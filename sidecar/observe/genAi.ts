@@ -20,6 +20,7 @@ const mostServed = 4
 interface Records {
   readonly duration: (errorType: string) => Spread
   readonly firstChunk: () => Spread
+  readonly eachChunk: () => Spread
   readonly firstToken: () => Spread
   readonly eachToken: () => Spread
   readonly input: () => Spread
@@ -37,6 +38,7 @@ export interface Outcome {
 export function genAi(all: Exposition, mostModels: number) {
   const durations = histograms(all, 'gen_ai_client_operation_duration_seconds', genAiDurations)
   const firstChunks = histograms(all, 'gen_ai_client_operation_time_to_first_chunk_seconds', genAiDurations)
+  const eachChunks = histograms(all, 'gen_ai_client_operation_time_per_output_chunk_seconds', genAiDurations)
   const firstTokens = histograms(all, 'gen_ai_server_time_to_first_token_seconds', genAiFirstTokens)
   const eachTokens = histograms(all, 'gen_ai_server_time_per_output_token_seconds', genAiEachToken)
   const tokens = histograms(all, 'gen_ai_client_token_usage', genAiTokens)
@@ -44,6 +46,7 @@ export function genAi(all: Exposition, mostModels: number) {
   const recordsOf = (labels: Labels): Records => ({
     duration: remembered((errorType: string) => durations(errorType === '' ? labels : { ...labels, error_type: errorType })),
     firstChunk: once(() => firstChunks(labels)),
+    eachChunk: once(() => eachChunks(labels)),
     firstToken: once(() => firstTokens(labels)),
     eachToken: once(() => eachTokens(labels)),
     input: once(() => tokens({ ...labels, gen_ai_token_type: 'input' })),
@@ -74,11 +77,15 @@ export function genAi(all: Exposition, mostModels: number) {
 }
 
 /** What a stream tells of the model's server: the first event is its first token, and the others come one by one. */
-function observeStream(records: Records, { beganMs, sentMs, eventMs, endedMs, error, usage }: Facts, trace: string | undefined): void {
+function observeStream(records: Records, facts: Facts, trace: string | undefined): void {
+  const { beganMs, sentMs, eventMs, endedMs, error, usage, chunksOut } = facts
   records.firstChunk().observe((eventMs - beganMs) / 1_000, trace)
   if (sentMs > 0 && sentMs <= eventMs) records.firstToken().observe((eventMs - sentMs) / 1_000, trace)
+  if (error !== undefined || endedMs <= eventMs) return
+  const seconds = (endedMs - eventMs) / 1_000
+  if (chunksOut > 1) records.eachChunk().observe(seconds / (chunksOut - 1))
   const later = (usage?.output ?? 0) - 1
-  if (error === undefined && endedMs > eventMs && later > 0) records.eachToken().observe((endedMs - eventMs) / 1_000 / later)
+  if (later > 0) records.eachToken().observe(seconds / later)
 }
 
 function observeTokens(records: Records, { usage }: Facts): void {

@@ -87,6 +87,8 @@ export interface Facts {
   unrepeated: Unrepeated | undefined
   bytesIn: number
   bytesOut: number
+  /** Pieces in which the body of the answer went to the client. */
+  chunksOut: number
   trace: Trace
   /** The attempts that are behind us; undefined while there was only one and it has an answer, as nearly always. */
   tried: Tried[] | undefined
@@ -147,6 +149,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     unrepeated: undefined,
     bytesIn: 0,
     bytesOut: 0,
+    chunksOut: 0,
     trace,
     tried: undefined,
     answered: 0,

@@ -124,6 +124,33 @@ test('tokens, times and what we added of them are measured under the names of Op
   assert.ok((value('outrider_added_seconds_sum', { to: 'call' }) ?? 0) > 0)
 })
 
+test('of a stream, the time between its pieces is measured, once', async (t) => {
+  const model = paced()
+  const upstream = await provider(t, model)
+  const sidecar = await startSidecar(t, upstream.url)
+  const asking = fetch(`${sidecar.url}/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"model":"asked","stream":true}',
+  })
+  await model.send({ model: 'served', choices: [{ delta: { content: 'a' } }] })
+  const reader = (await asking).body?.getReader()
+  for (const content of ['b', 'c']) {
+    await reader?.read()
+    await model.send({ choices: [{ delta: { content }, finish_reason: content === 'c' ? 'stop' : null }] })
+  }
+  await reader?.read()
+  await model.send('[DONE]')
+  await model.end()
+  while ((await reader?.read())?.done === false);
+  await sidecar.callLine(0)
+  const text = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
+  const [, seconds = '', count = ''] =
+    /^gen_ai_client_operation_time_per_output_chunk_seconds_sum\{.*\} (\S+)\n.*_count\{.*\} (\d+)$/m.exec(text) ?? []
+  assert.equal(count, '1')
+  assert.ok(Number(seconds) > 0)
+})
+
 test('what we add holds no wait for the upstream or for its first event', async (t) => {
   const model = paced()
   const upstream = await provider(t, model)

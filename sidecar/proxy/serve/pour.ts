@@ -40,6 +40,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
         handOver(facts, facts.firstByteMs)
       }
       facts.bytesOut += bytes.length
+      facts.chunksOut++
       if (noted !== undefined) keepEnds(noted, bytes)
       // The last declared byte ends the answer in the same write.
       if (declared !== undefined && facts.bytesOut === Number(declared)) {
