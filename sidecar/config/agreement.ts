@@ -2,6 +2,7 @@ import { isIPv4 } from 'node:net'
 import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
 import { isMapping } from './mapping.ts'
+import { modelCautions } from './modelAgreement.ts'
 
 /** Something that no single setting shows. */
 export interface Finding {
@@ -31,7 +32,7 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...unknownUpstreams(root),
       ...canaryDisagreements(root),
     ],
-    warnings: [...trials(root), ...canaryCautions(root), ...noAttemptLeft(root)],
+    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...noAttemptLeft(root)],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]

@@ -15,14 +15,17 @@ export const modelPattern = v.pipe(v.string(aPattern), v.regex(/^[\x21-\x7e]{1,2
 export const triggers = ['error', 'rate_limited', 'timeout', 'context_window', 'content_policy'] as const
 const trigger = v.picklist(triggers, `must be one of ${triggers.join(', ')}`)
 
-const fallback = mapping({
-  model: required(modelName, { help: 'The model to ask instead.' }),
-  on: setting(v.pipe(v.array(trigger, 'must be a list of triggers'), v.minLength(1, 'is empty: name a trigger')), {
-    default: ['error', 'rate_limited', 'timeout', 'context_window'],
-    help: 'What sends a call there: upstreams that fail, that are over their limit, that are too slow, a prompt too long, a prompt refused.',
-    reason: 'A refusal on grounds of content is an answer; asking another model for the same is for the owner of the app to decide.',
-  }),
-})
+const fallback = mapping(
+  {
+    model: required(modelName, { help: 'The model to ask instead.' }),
+    on: setting(v.pipe(v.array(trigger, 'must be a list of triggers'), v.minLength(1, 'is empty: name a trigger')), {
+      default: ['error', 'rate_limited', 'timeout', 'context_window'],
+      help: 'What sends a call there: upstreams that fail (error), that are over their limit (rate_limited), that are too slow (timeout), a prompt too long (context_window), a prompt refused (content_policy).',
+      reason: 'A refusal on grounds of content is an answer; asking another model for the same is for the owner of the app to decide.',
+    }),
+  },
+  'must be a mapping, such as { model: gpt-4o-mini }',
+)
 const fallbacks = v.array(fallback, 'must be a list of fallbacks')
 
 const resumes = ['continue', 'splice', 'error'] as const
@@ -62,13 +65,15 @@ const overrides = mapping({
 export const routing = mapping({
   strategy: setting(strategy, {
     default: 'peak_ewma',
-    help: 'How an upstream is chosen among those of a tier.',
+    help: 'How an upstream is chosen among those of a tier: peak_ewma, by how soon it answers; round_robin, in turns; weighted, at random; least_connections, with the fewest calls in flight; least_tokens, with the fewest tokens in flight; all by weight.',
     reason: 'It goes by what hurts: the time to the first byte, times what is already waiting there.',
   }),
   ...affinitySettings,
   pins: v.optional(required(pins, { help: 'Calls that name what one account has made go back to it, and never to another.' }), {}),
   defaultModel: optional(modelName, { help: 'The model of calls that name none.' }),
-  aliases: optional(named(modelName, modelName), { help: 'Names that clients may use for other models.' }),
+  aliases: optional(named(modelName, modelName), {
+    help: 'Names that clients may use for other models; looked up once, and for what clients ask for only.',
+  }),
   priority: optional(priority, { help: 'Lets a header choose the model.' }),
   overrides: optional(overrides, { help: 'What a call may ask for by header. Without it, nothing.' }),
   fallbacks: optional(fallbacks, {

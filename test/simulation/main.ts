@@ -4,17 +4,12 @@ import { simulate } from './run.ts'
 import type { Scenario } from './scenario.ts'
 import { allDown, calm, daily, others } from './scenarios.ts'
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: '1' },
-    calls: { type: 'string', default: '1000000' },
-    only: { type: 'string', default: '' },
-  },
-})
+const example = 'for example: npm run simulate -- --seed 7 --calls 100000 --only limits'
+const values = said()
 const seed = Number(values.seed)
 const calls = Number(values.calls)
 if (!Number.isSafeInteger(seed) || seed < 0 || !Number.isSafeInteger(calls) || calls < 1) {
-  console.error('simulate: --seed wants a whole number, --calls one above 0, for example: npm run simulate -- --seed 7 --calls 100000')
+  console.error(`simulate: --seed wants a whole number, --calls one above 0, ${example}`)
   process.exit(64)
 }
 
@@ -38,3 +33,19 @@ for (const scenario of scenarios) {
 }
 console.log(missed === 0 ? 'All goals are reached.' : `${missed} goal${missed === 1 ? ' is' : 's are'} MISSED.`)
 process.exitCode = missed === 0 ? 0 : 1
+
+function said(): { seed: string; calls: string; only: string } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        seed: { type: 'string', default: '1' },
+        calls: { type: 'string', default: '1000000' },
+        only: { type: 'string', default: '' },
+      },
+    })
+    return values
+  } catch (err) {
+    console.error(`simulate: ${(err as Error).message.split('. ')[0]}; there are --seed, --calls and --only, ${example}`)
+    process.exit(64)
+  }
+}

@@ -154,8 +154,10 @@ async function change({ tokenFile, routes }: ControlOptions, path: string, req: 
 
 async function changeRefusal(req: IncomingMessage, tokenFile: string | undefined): Promise<Refusal | undefined> {
   if (tokenFile === undefined) return { status: 405, why: 'This port is read-only: GET and HEAD. No control.tokenFile is configured.\n' }
-  const { raw } = await readKeyFile(tokenFile)
+  const { raw, refusal = 'is empty' } = await readKeyFile(tokenFile)
   const token = raw?.trim() ?? ''
+  // Neither the folder nor what it holds is for every program of the pod.
+  if (token === '') return { status: 401, why: `Nothing can be changed: the file of control.tokenFile ${refusal.split(';', 1)[0]}.\n` }
   const shown = /^bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
   if (token !== '' && timingSafeEqual(digest(token), digest(shown))) return undefined
   return { status: 401, why: 'A change needs the token of control.tokenFile, as "authorization: Bearer TOKEN".\n' }
