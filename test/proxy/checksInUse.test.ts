@@ -102,7 +102,8 @@ suite('checks of a sidecar', { concurrency: true }, () => {
   test('an upstream that stands alone is checked only where the config says so', async (t) => {
     const alone = await startSidecar(t, 'http://127.0.0.1:1')
     assert.equal(alone.proxy.residue().alarms, 0)
-    const unsaid = { check: {} }
+    // So rarely that none comes before the test is over: the first is asked at random within it.
+    const unsaid = { check: { interval: '1h' } }
     const both = await startUpstreams(t, [[], []], {}, [unsaid, unsaid])
     assert.equal(both.sidecar.proxy.residue().alarms, 2)
     const off = await startUpstreams(t, [[], []], {}, [{ check: { by: 'off' } }, unsaid])
@@ -120,7 +121,10 @@ suite('checks of a sidecar', { concurrency: true }, () => {
 
   test('checks end when the drain begins', async (t) => {
     const stream = paced()
-    const { sidecar } = await startUpstreams(t, [stream, []], { drain: { idleExit: '0s' } }, [{ check: {} }, { check: {} }])
+    const { sidecar } = await startUpstreams(t, [stream, []], { drain: { idleExit: '0s' } }, [
+      { check: { interval: '1h' } },
+      { check: { interval: '1h' } },
+    ])
     const streaming = ask(sidecar, { stream: true })
     await stream.send({ choices: [{ delta: { content: 'x' }, finish_reason: 'stop' }] })
     const before = sidecar.proxy.residue().alarms
