@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { unreachable } from './unreachable.ts'
 
 export interface Answer {
   readonly good: boolean
@@ -43,16 +44,6 @@ export function health(url: URL): Promise<Answer> {
   })
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nobody listens there',
-  ECONNRESET: 'the connection was cut',
-  ENOTFOUND: 'there is no such host',
-  EAI_AGAIN: 'the name cannot be looked up now',
-  EHOSTUNREACH: 'the host cannot be reached',
-  ENETUNREACH: 'the network cannot be reached',
-}
-
-function fault(url: URL, { code = 'unknown' }: NodeJS.ErrnoException): string {
-  const reason = reasons[code] ?? (code.startsWith('HPE_') ? 'what answers there does not speak HTTP' : code)
-  return `${url.href} cannot be asked: ${reason}. Is a sidecar running, and is this the port of its probes (--port, admin.port in its config)?`
+function fault(url: URL, err: NodeJS.ErrnoException): string {
+  return `${url.href} cannot be asked: ${unreachable(err)}. Is a sidecar running, and is this the port of its probes (--port, admin.port in its config)?`
 }

@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { unreachable } from '../unreachable.ts'
 
 export interface Answer {
   readonly status: number
@@ -82,16 +83,6 @@ function parsed(text: string): unknown {
   }
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'nobody listens there',
-  ECONNRESET: 'the connection was cut',
-  ENOTFOUND: 'there is no such host',
-  EAI_AGAIN: 'the name cannot be looked up now',
-  EHOSTUNREACH: 'the host cannot be reached',
-  ENETUNREACH: 'the network cannot be reached',
-  ABORT_ERR: `no answer within ${patienceMs / 1_000} s`,
-}
-
-function reasonOf({ code = 'unknown' }: NodeJS.ErrnoException): string {
-  return reasons[code] ?? (code.startsWith('HPE_') ? 'what answers there does not speak HTTP' : code)
+function reasonOf(err: NodeJS.ErrnoException): string {
+  return err.code === 'ABORT_ERR' ? `no answer within ${patienceMs / 1_000} s` : unreachable(err)
 }
