@@ -1,4 +1,4 @@
-import { bodyMargin, type Call, type Facts } from '../proxy/call.ts'
+import { bodyMargin, type Call, type Facts, type Tried } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
 import type { Level } from './log.ts'
 import { addedMs } from './metrics.ts'
@@ -70,15 +70,24 @@ const sideOf = ({ side }: Facts): string =>
   side === undefined ? '' : `,"route":"${side.split.trial.route}","side":"${side.served}","side_chosen":"${side.chosen}"`
 
 function tried(facts: Facts): string {
-  const { upstream, answered, headMs, queuedMs } = facts
-  const last = answered === 0 ? '' : `{"upstream":"${upstream}","outcome":${answered},"ms":${round(headMs - queuedMs)}}`
-  if (facts.tried === undefined) return last === '' ? '' : `,"tried":[${last}]`
+  const { upstream, answered, headMs, queuedMs, tried: before } = facts
+  const ms = headMs - queuedMs
+  if (before === undefined) return answered === 0 ? '' : `,"tried":[{"upstream":"${upstream}","outcome":${answered},"ms":${round(ms)}}]`
+  const all = answered === 0 ? before : [...before, { upstream, account: facts.account, model: facts.served, outcome: answered, ms }]
   let list = ''
-  for (const { upstream: name, outcome, ms } of facts.tried) {
-    const word = typeof outcome === 'number' ? outcome : `"${outcome}"`
-    list += `${list === '' ? '' : ','}{"upstream":"${name}","outcome":${word},"ms":${round(ms)}}`
+  for (const one of all) {
+    const word = typeof one.outcome === 'number' ? one.outcome : `"${one.outcome}"`
+    // With a single attempt there is nothing to tell apart.
+    const whose = all.length === 1 ? '' : whoseOf(one, facts.model)
+    list += `${list === '' ? '' : ','}{"upstream":"${one.upstream}"${whose},"outcome":${word},"ms":${round(one.ms)}}`
   }
-  return last === '' ? `,"tried":[${list}]` : `,"tried":[${list},${last}]`
+  return `,"tried":[${list}]`
+}
+
+/** What tells attempts at one upstream apart: whose key it was, and the model where it is not the one that the line names. */
+function whoseOf({ account, model }: Tried, named: string): string {
+  const key = account === '' ? '' : `,"account":"${account}"`
+  return model === '' || model === named ? key : `${key},"model":${text(model)}`
 }
 
 function tokens({ usage }: Facts): string {

@@ -54,6 +54,10 @@ export interface Wishes {
 /** One try at an upstream: how it came out, and how long that took. */
 export interface Tried {
   readonly upstream: string
+  /** The name of the key; empty where the upstream has no two. */
+  readonly account: string
+  /** What the upstream was asked for; empty where that is not known. */
+  readonly model: string
   readonly outcome: number | KindName
   readonly ms: number
 }
@@ -73,6 +77,8 @@ export interface Facts {
   /** Where the route has a canary. */
   side: Side | undefined
   upstream: string
+  /** The name of the key of the attempt that is under way, where its upstream has several; else empty. */
+  account: string
   /** Why the call went where it went, where that was not left to the strategy. */
   chosenBy: ChosenBy | undefined
   attempts: number
@@ -140,6 +146,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     stream: false,
     side: undefined,
     upstream: '',
+    account: '',
     chosenBy: undefined,
     attempts: 0,
     resumed: 0,
@@ -171,11 +178,11 @@ export function newFacts(now: number, trace: Trace): Facts {
 
 /** An attempt is behind us; what it came to is only written down when another follows, or when it failed. */
 export function closeAttempt(facts: Facts, failure?: KindName): void {
-  const { upstream, answered, headMs, queuedMs } = facts
+  const { upstream, account, served, answered, headMs, queuedMs } = facts
   if (failure === undefined && answered === 0) return
   facts.tried ??= []
-  if (failure === undefined) facts.tried.push({ upstream, outcome: answered, ms: headMs - queuedMs })
-  else facts.tried.push({ upstream, outcome: failure, ms: facts.oursMs - queuedMs })
+  const ms = (failure === undefined ? headMs : facts.oursMs) - queuedMs
+  facts.tried.push({ upstream, account, model: served, outcome: failure ?? answered, ms })
   facts.answered = 0
 }
 

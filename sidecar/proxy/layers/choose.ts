@@ -35,7 +35,8 @@ export function choose(options: ChooseOptions): Handler {
     const { plan } = call
     if (plan === undefined) return Promise.reject(new SidecarError('internal', 'a call without a plan'))
     const now = options.clock.now()
-    const chosen = plan.next ?? choice(plan, now) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
+    const isLast = call.facts.attempts + 1 >= plan.mostAttempts
+    const chosen = plan.next ?? choice(plan, now, isLast) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
     if (chosen !== undefined) return attempt(call, plan, chosen, options)
     // Nobody has been asked yet, and one that is over its limit is worth a wait.
     const early = plan.tried.length === 0 && !plan.panic
@@ -60,6 +61,9 @@ function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, ep
   plan.next = undefined
   plan.hintMs = undefined
   const last = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
+  // Before anything of this attempt is written over what is known of the one before it.
+  closeAttempt(facts)
+  facts.account = candidate.told
   const attempted: Attempted = { call, plan, candidate, clock, epochMs, last, beganMs }
   plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)
   const failed = (thrown: unknown): never => broke(attempted, thrown)

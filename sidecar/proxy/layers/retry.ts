@@ -2,6 +2,7 @@ import type { Call, Handler, Layer, Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
+import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
 import { withStates } from '../upstream/nobody.ts'
@@ -73,11 +74,13 @@ async function goOn({ call, plan, next, options }: Trying, { reply, failure }: E
   plan.route.budget.release(plan.price)
   plan.price = 0
   noteRepeatable(call, plan)
+  noteTriggers(plan)
   const step = await waited(call, plan, reply, options)
   if (typeof step === 'string') {
     if (step !== 'done') {
       call.facts.unrepeated = step
-      options.refused(step)
+      // The last attempt of a call is refused once, and one that is left for another model is not refused at all.
+      if (step !== 'attempts' || call.facts.attempts >= plan.mostAttempts) options.refused(step)
     }
     if (reply === undefined) throw withStates(failure, plan, options.clock.now())
     // The client's own repeats would come on top of ours.
@@ -95,6 +98,12 @@ function noteRepeatable({ wishes }: Call, plan: Plan): void {
   const last = plan.tried.at(-1)
   if (plan.again !== 'either' || wishes.retries > 0 || last === undefined || plan.repeatable?.includes(last) === true) return
   plan.repeatable = [...(plan.repeatable ?? []), last]
+}
+
+/** Whatever came first of several failures: it is all of them together that another model is asked for. */
+function noteTriggers(plan: Plan): void {
+  const { triggers } = outcomes[plan.outcome]
+  if (triggers.some((trigger) => !plan.triggers.includes(trigger))) plan.triggers = [...new Set([...plan.triggers, ...triggers])]
 }
 
 /** After each wait all is looked at anew: what was waited for may have failed others meanwhile, and what was of no use may be back. */

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from './candidate.ts'
 import { isWeighty } from './choice.ts'
-import type { Outcome } from '../llm/outcome.ts'
+import { isOfUpstream, type Outcome } from '../llm/outcome.ts'
 import type { Outcome as Ending } from './condition.ts'
 import type { Health } from './health.ts'
 import { mayEject } from './health/tier.ts'
@@ -29,6 +29,7 @@ export function settle(plan: Plan, { what, condition }: Ended, { clock, beganMs 
   if (plan.side !== undefined) judgeSide(plan.side, plan, standing)
   const good = outcome === 'good'
   const candidate = good ? undefined : plan.tried.findLast((one) => one.standing === standing)
+  if (candidate !== undefined && isOfUpstream(outcome)) plan.ailing = [...plan.ailing, candidate.upstream]
   standing.ended(visit, { outcome, what, hintMs, now, mayEject: candidate && judge(plan, candidate, now) })
   if (condition !== undefined) standing.condition.note(condition, what, now)
   if (good || outcome === 'committed') return
