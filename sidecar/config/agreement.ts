@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net'
 import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
+import { fallbackCautions } from './fallbackAgreement.ts'
 import { isMapping } from './mapping.ts'
 import { modelCautions } from './modelAgreement.ts'
 
@@ -32,7 +33,7 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...unknownUpstreams(root),
       ...canaryDisagreements(root),
     ],
-    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...noAttemptLeft(root)],
+    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...fallbackCautions(root), ...noAttemptLeft(root)],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]

@@ -54,6 +54,16 @@ test('a file of the token that is not there is told, and is nothing that is wron
   }
 })
 
+test('a fallback to the very model that failed is warned of, and with --strict refused', async (t) => {
+  const file = tempFile(t, 'outrider.yaml', `${good}routes: [{ name: r, models: [m], fallbacks: [{ model: m }] }]\n`)
+  const told = await validate(t, [file])
+  assert.equal(told.code, 0)
+  assert.match(told.err, /:2:48 routes\[0\]\.fallbacks\[0\]\.model: warning: is the only model that these fallbacks are for/)
+  const strict = await validate(t, [file, '--strict'])
+  assert.equal(strict.code, 64)
+  assert.match(strict.err, /:2:48 routes\[0\]\.fallbacks\[0\]\.model: is the only model/)
+})
+
 test('all problems of all files are told at once, each with its place, and the exit code is 64', async (t) => {
   const folder = folderWith(t, {
     'a.yaml': 'upstreams: []\nlgo: {}\n',
