@@ -46,7 +46,7 @@ const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Numbe
 
 function line({ id, method, path, target, facts }: Call, failed: boolean, now: number, more: string): string {
   const { beganMs, error, attempts, trace } = facts
-  const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
+  const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"${reason(facts)}`
   const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
   const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
   const chosen = facts.chosenBy === undefined ? '' : `,"chosen_by":"${facts.chosenBy}"`
@@ -54,7 +54,7 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
     `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}${sideOf(facts)}` +
-    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${resumed(facts)}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
+    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${resumed(facts)}${waited(facts)}${tried(facts)}${unrepeated(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(now - beganMs)},"added_ms":${round(addedMs(facts, now))}` +
@@ -65,6 +65,12 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
 const served = ({ usage }: Facts): string => (usage === undefined || usage.model === '' ? '' : `,"model_served":${text(usage.model)}`)
 
 const resumed = ({ resumed: times }: Facts): string => (times === 0 ? '' : `,"resumed":${times}`)
+
+const waited = ({ waitedMs }: Facts): string => (waitedMs === 0 ? '' : `,"waited_ms":${round(waitedMs)}`)
+
+const unrepeated = ({ unrepeated: why }: Facts): string => (why === undefined ? '' : `,"not_repeated":"${why}"`)
+
+const reason = ({ reason: words }: Facts): string => (words === '' ? '' : `,"reason":${JSON.stringify(words.slice(0, 1_024))}`)
 
 const sideOf = ({ side }: Facts): string =>
   side === undefined ? '' : `,"route":"${side.split.trial.route}","side":"${side.served}","side_chosen":"${side.chosen}"`

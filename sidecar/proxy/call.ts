@@ -1,5 +1,5 @@
 import type { Side } from './canary/side.ts'
-import type { KindName, SidecarError } from './errors.ts'
+import { kinds, type KindName, type SidecarError } from './errors.ts'
 import type { Headers } from './headers.ts'
 import type { Life } from './life.ts'
 import type { AnswerEnds } from './llm/answerEnds.ts'
@@ -82,11 +82,15 @@ export interface Facts {
   /** Why the call went where it went, where that was not left to the strategy. */
   chosenBy: ChosenBy | undefined
   attempts: number
+  /** Time between attempts, in which an upstream was left alone. */
+  waitedMs: number
   /** How often another attempt has gone on with a stream that broke off. */
   resumed: number
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
+  /** What is known of it beyond its kind, for who looks into the log; empty where the client is at fault, whose words may be in it. */
+  reason: string
   /** The time that ran out was the client's own: that says nothing of the upstream. */
   hurried: boolean
   /** Why a call that failed was not tried again. */
@@ -149,9 +153,11 @@ export function newFacts(now: number, trace: Trace): Facts {
     account: '',
     chosenBy: undefined,
     attempts: 0,
+    waitedMs: 0,
     resumed: 0,
     status: 0,
     error: undefined,
+    reason: '',
     hurried: false,
     unrepeated: undefined,
     bytesIn: 0,
@@ -184,6 +190,12 @@ export function closeAttempt(facts: Facts, failure?: KindName): void {
   const ms = (failure === undefined ? headMs : facts.oursMs) - queuedMs
   facts.tried.push({ upstream, account, model: served, outcome: failure ?? answered, ms })
   facts.answered = 0
+}
+
+/** The client is told of it. */
+export function noteFailure(facts: Facts, { kind, message }: SidecarError): void {
+  facts.error = kind
+  facts.reason = kinds[kind].fault === 'client' ? '' : message
 }
 
 /** From now on somebody else is waited for: the client, a connection, the upstream. */

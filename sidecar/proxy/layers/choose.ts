@@ -84,13 +84,13 @@ interface Attempted extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
 }
 
 function broke({ call: { facts }, plan, candidate, clock, beganMs }: Attempted, thrown: unknown): never {
-  const { kind } = asSidecarError(thrown)
+  const { kind, message } = asSidecarError(thrown)
   // With a head and nothing to it, it has no more been answered than without.
   if (facts.answered !== 0) closeAttempt(facts, kind)
   plan.outcome = facts.hurried ? 'client_abort' : outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
   plan.again = outcomes[plan.outcome].again
   if (plan.outcome === 'connect') plan.unreachable = [...plan.unreachable, candidate.upstream]
-  settle(plan, { what: kind, condition: facts.hurried ? undefined : conditionOf(kind) }, { clock, beganMs })
+  settle(plan, { what: kind, why: `${kind}, ${message}`, condition: facts.hurried ? undefined : conditionOf(kind) }, { clock, beganMs })
   throw thrown
 }
 
@@ -101,7 +101,8 @@ function answered({ call: { facts }, plan, candidate, clock, beganMs }: Attempte
     // Whatever its status says: for who reads the log, this attempt failed.
     if (spoilt) closeAttempt(facts, 'bad_reply')
     const what = `status ${reply.status}${spoilt ? ', but no answer' : ''}`
-    settle(plan, { what, condition: conditionOfAnswer(plan.outcome) }, { clock, beganMs })
+    const meant = plan.outcome === 'quota' ? ', no quota or money is left' : plan.outcome === 'auth' ? ', the key is refused' : ''
+    settle(plan, { what, why: `${what}${meant}`, condition: conditionOfAnswer(plan.outcome) }, { clock, beganMs })
     return reply
   }
   // Where nobody else could be chosen, nothing has to be known of how fast this one is.

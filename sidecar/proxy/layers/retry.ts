@@ -1,4 +1,4 @@
-import type { Call, Handler, Layer, Reply } from '../call.ts'
+import { handOver, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
@@ -124,8 +124,11 @@ async function waited(call: Call, plan: Plan, reply: Reply | undefined, options:
 }
 
 /** Waits, unless the client leaves or the time of the call is up. */
-function pause({ life }: Call, ms: number, clock: Clock): Promise<void> {
-  return new Promise((give, refuse) => {
+function pause({ life, facts }: Call, ms: number, clock: Clock): Promise<void> {
+  const sinceMs = clock.now()
+  // Who asked for it, or is spared by it, is waited for.
+  handOver(facts, sinceMs)
+  const waiting = new Promise<void>((give, refuse) => {
     const alarm = clock.set(ms, () => {
       offCancel(life, stop)
       give()
@@ -135,5 +138,9 @@ function pause({ life }: Call, ms: number, clock: Clock): Promise<void> {
       refuse(reason)
     }
     onCancel(life, stop)
+  })
+  return waiting.finally(() => {
+    facts.oursMs = clock.now()
+    facts.waitedMs += facts.oursMs - sinceMs
   })
 }
