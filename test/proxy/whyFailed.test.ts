@@ -77,6 +77,30 @@ suite('the line of an upstream that is left alone says', { concurrency: true }, 
   })
 })
 
+// An upstream that failed half of its attempts looked well on every dashboard, as long as another saved the calls.
+test('what goes wrong at an upstream is counted there, whoever has the answer', async (t) => {
+  const steps = [answers(500), answers(200, '<html></html>', { 'content-type': 'text/html' }), chat('hi')]
+  const { sidecar } = await startUpstreams(t, [steps, chat('hi')])
+  for (let n = 0; n < 3; n++) assert.equal((await ask(sidecar)).status, 200)
+  const text = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
+  assert.deepEqual(text.match(/^outrider_attempts_failed_total\{.*$/gm)?.toSorted(), [
+    'outrider_attempts_failed_total{upstream="a",outcome="500"} 1',
+    'outrider_attempts_failed_total{upstream="a",outcome="bad_reply"} 1',
+  ])
+})
+
+test('so is an answer that breaks off, and one that passes as an error, once each', async (t) => {
+  const { sidecar } = await startUpstreams(t, [[tooShort(), answers(400)]])
+  await assert.rejects(ask(sidecar))
+  assert.equal((await ask(sidecar)).status, 400)
+  await sidecar.callLine(1)
+  const text = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
+  assert.deepEqual(text.match(/^outrider_attempts_failed_total\{.*$/gm)?.toSorted(), [
+    'outrider_attempts_failed_total{upstream="a",outcome="400"} 1',
+    'outrider_attempts_failed_total{upstream="a",outcome="reply_cut"} 1',
+  ])
+})
+
 // A wait that the upstream had asked for was told as time that Outrider had taken.
 test('a wait between attempts is told as such, and not as time that Outrider took', async (t) => {
   const { sidecar } = await startUpstreams(t, [[answers(429, {}, { 'retry-after-ms': '600' }), chat('hi')]])
