@@ -25,6 +25,9 @@ function after({ outcome = 'server', attempts = 1, chance = 1, beganMs = 0 }: At
     backoffMs: 250,
     throttledBackoffMs: 1_000,
     longestBackoffMs: 8_000,
+    waitBeforeFallbackMs: 2_000,
+    spread: 0.25,
+    leastLeftMs: 2_000,
     totalMs: 600_000,
     streamTotalMs: 600_000,
   })
