@@ -34,7 +34,7 @@ export function boundDisagreements(root: Fields): Found[] {
 
 /** Taken all the same, and hardly meant so. */
 export function boundCautions(root: Fields): Found[] {
-  const { attempts = 3, attemptsIfRepeated } = fieldsAt(root, ['retry'])
+  const { attempts = presetAt(['retry', 'attempts']), attemptsIfRepeated } = fieldsAt(root, ['retry'])
   const isMoot = typeof attempts === 'number' && typeof attemptsIfRepeated === 'number' && attemptsIfRepeated > attempts
   return [
     ...(isMoot ? [{ path: ['retry', 'attemptsIfRepeated'], message: `is more than attempts: ${attempts} is what counts` }] : []),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Budget } from '../../sidecar/proxy/upstream/budget.ts'
-import { usualBudget } from '../fixtures/usual.ts'
+import { budgetWith, usualBudget } from '../fixtures/usual.ts'
 
 const busy = (one: Budget, calls: number, tokens = 100, now = 0): void => {
   for (let n = 0; n < calls; n++) one.began(tokens, now)
@@ -86,6 +86,36 @@ test('a refusal costs nothing', () => {
   busy(one, 1)
   for (let n = 0; n < 100; n++) assert.equal(one.allow(2, 300_000, true, 0), 'tokens')
   assert.equal(granted(one, 1), 10)
+})
+
+test('rateWindow says how long calls and repeats are remembered', async () => {
+  const one = await budgetWith({ rateWindow: '6s' })
+  busy(one, 100)
+  assert.equal(granted(one, 1), 30)
+  assert.equal(granted(one, 1, 5_000), 0)
+  assert.equal(granted(one, 1, 6_600), 10)
+})
+
+test('tokensWindow says how long tokens are', async () => {
+  const one = await budgetWith({ tokensWindow: '10s' })
+  one.began(200_000, 0)
+  assert.equal(one.allow(1, 200_000, true, 0), 'ok')
+  one.release(1)
+  assert.equal(one.allow(1, 1, true, 9_000), 'tokens')
+  assert.equal(one.allow(1, 200_000, true, 10_400), 'ok')
+})
+
+test('unanswered says for how many a repeat counts where the attempt before brought no whole answer', async () => {
+  for (const [unanswered, times] of [
+    [1, 10],
+    [5, 2],
+    [11, 0],
+  ] as const) {
+    const one = await budgetWith({ unanswered })
+    busy(one, 1)
+    assert.equal(granted(one, 2), times)
+    assert.equal(granted(await budgetWith({ unanswered }), 1), 10)
+  }
 })
 
 test('whatever fails, a minute sees no more retries than ten and a fifth of its calls', () => {
