@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net'
+import { boundCautions, boundDisagreements } from './boundAgreement.ts'
 import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
 import { fallbackCautions } from './fallbackAgreement.ts'
@@ -32,8 +33,16 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...sameNames(root, 'routes'),
       ...unknownUpstreams(root),
       ...canaryDisagreements(root),
+      ...boundDisagreements(root),
     ],
-    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...fallbackCautions(root), ...noAttemptLeft(root)],
+    warnings: [
+      ...trials(root),
+      ...canaryCautions(root),
+      ...modelCautions(root),
+      ...fallbackCautions(root),
+      ...noAttemptLeft(root),
+      ...boundCautions(root),
+    ],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]
