@@ -271,17 +271,13 @@ const tellChange =
 const inWords: Partial<Record<Change['to'], string>> = { probation: 'on probation' }
 
 /** What is told of calls, beside what clients are told. */
-function reporting(
-  config: Config,
-  { log, metrics, clock }: Lasting,
-  targets: readonly OpenTarget[],
-): Pick<Surroundings, 'report' | 'defect'> {
+function reporting(config: Config, { log, metrics }: Lasting, targets: readonly OpenTarget[]): Pick<Surroundings, 'report' | 'defect'> {
   const { level, sample } = config.log
   const secrets = (): string[] => targets.flatMap((target) => target.secrets())
   const urls = new Map(targets.map(({ name, url }) => [name, url]))
   // A call that no upstream got is counted with the first.
   const anyUrl = targets[0]?.url ?? new URL('http://none.invalid')
-  const logCall = accessLog({ now: clock.now, write: log.write, level, sample, secrets, costOf: costs(config.models) })
+  const logCall = accessLog({ write: log.write, level, sample, secrets, costOf: costs(config.models) })
   return {
     report: (call) => {
       metrics.observe(call, urls.get(call.facts.upstream) ?? anyUrl)
