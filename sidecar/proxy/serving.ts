@@ -273,7 +273,7 @@ const inWords: Partial<Record<Change['to'], string>> = { probation: 'on probatio
 /** What is told of calls, beside what clients are told. */
 function reporting(
   config: Config,
-  { log, metrics, clock }: Lasting,
+  { log, metrics }: Lasting,
   targets: readonly OpenTarget[],
 ): Pick<Surroundings, 'report' | 'defect'> {
   const { level, sample } = config.log
