@@ -3,6 +3,7 @@ import { boundCautions, boundDisagreements } from './boundAgreement.ts'
 import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
 import { isMapping } from './mapping.ts'
+import { idleCautions } from './idleAgreement.ts'
 import { modelCautions } from './modelAgreement.ts'
 
 /** Something that no single setting shows. */
@@ -34,7 +35,14 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...canaryDisagreements(root),
       ...boundDisagreements(root),
     ],
-    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...noAttemptLeft(root), ...boundCautions(root)],
+    warnings: [
+      ...trials(root),
+      ...canaryCautions(root),
+      ...modelCautions(root),
+      ...noAttemptLeft(root),
+      ...boundCautions(root),
+      ...idleCautions(root),
+    ],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]

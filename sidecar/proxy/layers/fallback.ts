@@ -6,12 +6,17 @@ import { generates } from '../llm/operation.ts'
 import { outcomes, type Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
-import { isChoice, those } from '../upstream/choice.ts'
+import { isChoice, isInTime, those } from '../upstream/choice.ts'
 import type { HealthState } from '../upstream/health.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
+import { dueOf, type Bounds } from './deadline.ts'
 
-export interface FallbackOptions {
+export interface FallbackOptions extends Bounds {
   readonly clock: Clock
+  /** Nothing worth having begins with less time left. */
+  readonly leastLeftMs: number
+  /** Hears of each attempt that was not made, and why. */
+  readonly refused: (why: Unrepeated) => void
   readonly routeOf: (model: string) => Route | undefined
 }
 
@@ -67,7 +72,7 @@ function turnTo(plan: Plan, step: Fallback, route: Route): void {
   plan.panic = false
 }
 
-async function overModels(call: Call, plan: Plan, next: Handler, { routeOf }: FallbackOptions): Promise<Reply> {
+async function overModels(call: Call, plan: Plan, next: Handler, options: FallbackOptions): Promise<Reply> {
   /** The last that says something of the call, and not merely of a model that was asked in place of another. */
   let best: Told | undefined
   let triggers: readonly Trigger[] = []
@@ -80,12 +85,28 @@ async function overModels(call: Call, plan: Plan, next: Handler, { routeOf }: Fa
     if (!isBeside) best = told
     // The attempts are counted over all models: a chain must not make many calls of one.
     const isOver = call.life.cancelled !== undefined || call.facts.attempts >= plan.mostAttempts
-    const step = isOver ? undefined : nextModel(plan, call.body, triggers)
-    const route = step && routeOf(step.model)
-    if (step === undefined || route === undefined || !isAtHome(plan, route, step.model)) return given(call, best ?? told, isBeside)
+    const step = isOver ? undefined : nextInTime(call, plan, triggers, options)
+    const route = step && options.routeOf(step.model)
+    if (step === undefined || route === undefined) return given(call, best ?? told, isBeside)
     call.facts.unrepeated = undefined
     turnTo(plan, step, route)
   }
+}
+
+/** The next model that may be asked, past those that usually begin to answer when the client waits no more. */
+function nextInTime(call: Call, plan: Plan, triggers: readonly Trigger[], options: FallbackOptions): Fallback | undefined {
+  for (let step = nextModel(plan, call.body, triggers); step !== undefined; step = nextModel(plan, call.body, triggers)) {
+    const route = options.routeOf(step.model)
+    if (route === undefined || !isAtHome(plan, route, step.model)) return undefined
+    const now = options.clock.now()
+    plan.due = dueOf(call, options)
+    const asking = { ...plan, model: step.model, route, tried: [], unreachable: [], repeatable: undefined }
+    if (plan.due.atMs - now >= options.leastLeftMs && isInTime(asking, now)) return step
+    call.facts.unrepeated ??= 'deadline'
+    options.refused('deadline')
+    plan.fallbacks = plan.fallbacks.slice(plan.fallbacks.indexOf(step) + 1)
+  }
+  return undefined
 }
 
 async function asked(call: Call, next: Handler): Promise<Told> {
