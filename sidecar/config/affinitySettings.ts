@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { count, duration, flag, headerName } from './kinds.ts'
+import { count, duration, flag, headerName, ratio } from './kinds.ts'
 import { mapping } from './mapping.ts'
 import { required, setting } from './setting.ts'
 
@@ -36,16 +36,11 @@ export const affinitySettings = {
       'Who sets that key asks for just this. The beginning of the prompt is the same in most calls of an app, and would put nearly all of ' +
       'them on one upstream, whatever the weights and however slow it is.',
   }),
-  affinityLoad: setting(load(), {
+  affinityLoad: setting(ratio(10), {
     default: 1.25,
     help: 'So much of its share of the calls in flight an upstream may carry before calls go to the next one in spite of their affinity.',
     reason: 'Enough to stay warm, too little to be overrun by one key that everybody uses.',
   }),
-}
-
-function load() {
-  const expected = 'must be a number from 1 to 10, such as 1.25, without quotes'
-  return v.pipe(v.number(expected), v.minValue(1, expected), v.maxValue(10, expected))
 }
 
 export const pins = mapping({

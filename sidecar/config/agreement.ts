@@ -4,6 +4,7 @@ import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
 import { fallbackCautions } from './fallbackAgreement.ts'
 import { isMapping } from './mapping.ts'
+import { idleCautions } from './idleAgreement.ts'
 import { modelCautions } from './modelAgreement.ts'
 
 /** Something that no single setting shows. */
@@ -42,6 +43,7 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...fallbackCautions(root),
       ...noAttemptLeft(root),
       ...boundCautions(root),
+      ...idleCautions(root),
     ],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {

@@ -18,6 +18,8 @@ const ranges: readonly (readonly [section: string, from: string, to: string])[] 
   ['health', 'exhausted', 'longestExhausted'],
   ['health.limited', 'guess', 'longestGuess'],
   ['health.limited', 'overload', 'longestOverload'],
+  ['timeouts.adaptive', 'shortest', 'longest'],
+  ['routing.peakEwma', 'penalty', 'longestPenalty'],
 ]
 
 /** Bounds that are below what they bound, one of them perhaps by default. Reads the document as it was written. */

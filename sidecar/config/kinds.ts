@@ -61,6 +61,11 @@ export function sizeOr<const Word extends string>(word: Word, most: string) {
 const aShare = 'must be a number from 0 to 1, such as 0.1, without quotes'
 export const share = v.pipe(v.number(aShare), v.minValue(0, aShare), v.maxValue(1, aShare))
 
+/** So many times something. */
+export function ratio(most: number) {
+  const expected = `must be a number from 1 to ${most}, such as 1.25, without quotes`
+  return v.pipe(v.number(expected), v.minValue(1, expected), v.maxValue(most, expected))
+}
 /** A part that must not be nothing. */
 const aPart = 'must be a number from 0.01 to 1, such as 0.1, without quotes'
 export const someShare = v.pipe(v.number(aPart), v.minValue(0.01, aPart), v.maxValue(1, aPart))

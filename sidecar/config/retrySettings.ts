@@ -94,7 +94,9 @@ export const retry = mapping({
   }),
   leastLeft: setting(duration({ least: '0s' }), {
     default: '2s',
-    help: 'No further attempt begins, and no wait for one, with less than this left of the time of the call: timeouts.total or streamTotal, or what its client gives it.',
+    help:
+      'No further attempt begins, and no wait for one, with less than this left of the time of the call (timeouts.total or streamTotal, or what its ' +
+      'client gives it), nor with less than the first byte of that upstream and model usually takes: the median of the last ones.',
     reason: 'Few models have a whole answer in less, and it would be paid for all the same.',
   }),
   budget: v.optional(required(budget, { help: 'What repeats may cost, all calls together.' }), {}),

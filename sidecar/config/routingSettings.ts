@@ -4,6 +4,7 @@ import { affinity, affinitySettings, pins } from './affinitySettings.ts'
 import { headerName, name } from './kinds.ts'
 import { mapping, named } from './mapping.ts'
 import { modelName } from './modelSettings.ts'
+import { peakEwma } from './peakEwmaSettings.ts'
 import { optional, required, setting } from './setting.ts'
 
 const strategies = ['peak_ewma', 'round_robin', 'weighted', 'least_connections', 'least_tokens'] as const
@@ -70,6 +71,7 @@ export const routing = mapping({
     help: 'How an upstream is chosen among those of a tier: peak_ewma, by how soon it answers; round_robin, in turns; weighted, at random; least_connections, with the fewest calls in flight; least_tokens, with the fewest tokens in flight; all by weight.',
     reason: 'It goes by what hurts: the time to the first byte, times what is already waiting there.',
   }),
+  peakEwma: v.optional(required(peakEwma, { help: 'The numbers of peak_ewma.' }), {}),
   ...affinitySettings,
   pins: v.optional(required(pins, { help: 'Calls that name what one account has made go back to it, and never to another.' }), {}),
   defaultModel: optional(modelName, { help: 'The model of calls that name none.' }),

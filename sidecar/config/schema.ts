@@ -6,6 +6,7 @@ import { admin, clientsSchema, listen } from './listenerSettings.ts'
 import { control, cors, local } from './localSettings.ts'
 import { mapping, named } from './mapping.ts'
 import { models } from './modelSettings.ts'
+import { patience } from './patienceSettings.ts'
 import { retry } from './retrySettings.ts'
 import { route, routing } from './routingSettings.ts'
 import { optional, required, setting } from './setting.ts'
@@ -29,9 +30,10 @@ const timeouts = mapping({
   }),
   firstEvent: setting(durationOr('adaptive', 'adaptive'), {
     default: 'adaptive',
-    help: 'Longest wait of a stream for its first payload event; adaptive is 60s until warm, then 3 x p99, at least 15s and at most 120s.',
+    help: 'Longest wait of a stream for its first payload event; adaptive goes by what the events before it took, of each upstream and model.',
     reason: 'Models differ by a factor of 50, so one figure is too short for some and too long for others.',
   }),
+  adaptive: v.optional(required(patience, { help: 'The numbers of an adaptive firstEvent.' }), {}),
   idle: setting(duration(), {
     default: '60s',
     help: 'Longest silence between two payload events, or inside a body.',

@@ -28,6 +28,7 @@ import { route, type RouteOptions } from './layers/route.ts'
 import { stale } from './layers/stale.ts'
 import { streamAlias } from './layers/streamAlias.ts'
 import type { ResumeOptions } from './resumable.ts'
+import type { FirstBytes } from './upstream/firstBytes.ts'
 import type { Patience } from './upstream/patience.ts'
 import type { Standing } from './upstream/standing.ts'
 
@@ -60,7 +61,7 @@ export interface Surroundings {
 /** One upstream, ready to be called. */
 export interface Target {
   readonly scheme: Scheme
-  readonly patience: Patience
+  readonly firstBytes: FirstBytes
   readonly dispatch: Handler
   /** One for each of its credentials, or the one that has none. */
   readonly accounts: readonly Account[]
@@ -116,7 +117,7 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       // Below home, for what a call refers to is on one side only; above fallback, which goes on from whichever side could not answer.
       where(ways.canary, canary()),
       // Above retry: another model is asked only when the attempts with this one have come to nothing.
-      fallback({ ...routing, clock }),
+      fallback({ ...ways.retry, routeOf: routing.routeOf }),
       // Above choose, so that each attempt chooses anew; it alone repeats what has been sent.
       retry(ways.retry),
       // Below retry, which tries as long as the client has nothing; this goes on when it has something. Above choose, for the next upstream.
@@ -140,7 +141,7 @@ const where = (on: boolean, layer: Layer): Layer => (on ? layer : (next) => next
 
 /** The part of the way that exists once per upstream and credential, because its state does. */
 export function way({ timeouts, streams }: Settings, { clock }: Pick<Surroundings, 'clock'>, to: WayOptions): Handler {
-  const { scheme, patience, dispatch } = to.target
+  const { scheme, dispatch } = to.target
   return stack(
     [
       // Above all that cuts and edits: it reads whole events, as the client will.
@@ -150,7 +151,7 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
       // Above what may repeat an attempt: the wait for the first event is one wait, however often it was begun.
       events({
         clock,
-        patience,
+        patience: to.patience,
         idleMs: timeouts.idle,
         heartbeatMs: streams.heartbeat,
         longestEventBytes: streams.longestEvent,
@@ -169,7 +170,8 @@ export function way({ timeouts, streams }: Settings, { clock }: Pick<Surrounding
 }
 
 export interface WayOptions {
-  readonly target: Pick<Target, 'scheme' | 'patience' | 'dispatch'>
+  readonly target: Pick<Target, 'scheme' | 'dispatch'>
+  readonly patience: Patience
   readonly key: Key | undefined
   /** Undefined where there is no other account. */
   readonly learn: Learn | undefined
@@ -180,7 +182,7 @@ export interface WayOptions {
 export interface Ways {
   /** Some route has one. */
   readonly canary: boolean
-  readonly routing: RouteOptions & Omit<FallbackOptions, 'clock'>
+  readonly routing: RouteOptions & Pick<FallbackOptions, 'routeOf'>
   /** Undefined where there is only one. */
   readonly home: HomeOptions | undefined
   readonly retry: RetryOptions

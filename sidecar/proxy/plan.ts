@@ -14,6 +14,13 @@ export interface Home {
   readonly known: boolean
 }
 
+/** When the client has to have the beginning of its answer. */
+export interface Due {
+  readonly atMs: number
+  /** Of streams the first byte comes when the model begins, of others when it has finished. */
+  readonly stream: boolean
+}
+
 /** What has been decided about a call, and how its attempts have gone so far. Made once for each call that goes to an upstream. */
 export interface Plan {
   route: Route
@@ -29,6 +36,8 @@ export interface Plan {
   readonly tokens: number
   /** Over all upstreams and models. */
   readonly mostAttempts: number
+  /** No attempt begins that would usually say its first word later; undefined for the first, which alone can show that it takes less. */
+  due: Due | undefined
   /** For this model. */
   readonly tried: Candidate[]
   /** Of those, the ones that may be asked once more; undefined while there is none. */

@@ -23,13 +23,12 @@ import { healthNumbers } from './upstream/health/numbers.ts'
 import type { PinBook, Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
-import type { Strategy } from './upstream/strategies/strategy.ts'
 import { retryWaits } from './retryWaits.ts'
 import { openPages } from './transcript.ts'
 import type { Checker } from './upstream/check/checker.ts'
 import { isChecked } from './upstream/check/isChecked.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
-import { listSources, openWays, pinsOf, routesOf, type Opened, type StrategyName } from './upstreams.ts'
+import { listSources, openWays, pinsOf, routesOf, type Opened, type StrategyOf } from './upstreams.ts'
 
 export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -52,7 +51,7 @@ export interface Lasting {
   readonly checkers: Kept<Checker>
   /** What repeats may cost, and how upstreams are weighed, over all configs. */
   readonly budgetFor: (config: Config) => Budget
-  readonly strategyOf: (name: StrategyName) => Strategy
+  readonly strategyOf: StrategyOf
   readonly random: () => number
   /** The time of day. */
   readonly epochMs: () => number
@@ -151,11 +150,11 @@ const keyOf = (...parts: readonly unknown[]): string => hash('sha256', JSON.stri
 
 /** Everything that `openTarget` reads: where any of it differs, the connections of before may not be used. */
 function targetKey(config: Config, upstream: Upstream): string {
-  const { pool, connect, write, firstEvent, upstreamIdle } = config.timeouts
+  const { pool, connect, write, upstreamIdle } = config.timeouts
   // What only choosing reads can change without losing what is known of the upstream.
   const { tier: _tier, weight: _weight, models: _models, modelNames: _names, continues: _continues, ...rest } = upstream
   const sources = (upstream.credentials ?? [upstream.credential ?? '']).map((name) => config.credentials[name])
-  return keyOf(rest, sources, config.network, config.health, pool, connect, write, firstEvent, upstreamIdle)
+  return keyOf(rest, sources, config.network, config.health, pool, connect, write, upstreamIdle)
 }
 
 function waysOf(
@@ -195,7 +194,7 @@ function waysOf(
       resumed: metrics.resumed,
     },
     home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
-    choose: { clock, ways, epochMs },
+    choose: { ...waits, clock, ways, epochMs },
     lists: { sources: listSources(config, routes), aliases },
   }
 }

@@ -8,9 +8,12 @@ import type { Learn } from './layers/pin.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
 import { budget, type Budget } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
+import type { FirstBytes } from './upstream/firstBytes.ts'
+import { adaptivePatience, fixedPatience, type Patience } from './upstream/patience.ts'
 import { pins, type PinBook, type Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
-import { peakEwma } from './upstream/strategies/peakEwma.ts'
+import type { Marks } from './upstream/strategies/marks.ts'
+import { peakEwma, type PeakEwmaNumbers } from './upstream/strategies/peakEwma.ts'
 import { leastConnections, leastTokens } from './upstream/strategies/least.ts'
 import { roundRobin } from './upstream/strategies/roundRobin.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
@@ -19,23 +22,40 @@ import type { OpenTarget } from './upstream/target.ts'
 import { tiersOf } from './upstream/tiers.ts'
 
 export type StrategyName = Config['routing']['strategy']
+export type StrategyOf = (name: StrategyName, routing: Config['routing']) => Strategy
 
 /** One of each kind for the process: what it knows of upstreams outlives a config. */
-export function strategies(random: () => number): (name: StrategyName) => Strategy {
-  const makers: Readonly<Record<StrategyName, () => Strategy>> = {
-    peak_ewma: () => peakEwma({ random }),
+export function strategies(random: () => number): StrategyOf {
+  const marks: Marks = new WeakMap()
+  const makers: Readonly<Record<StrategyName, (routing: Config['routing']) => Strategy>> = {
+    peak_ewma: ({ peakEwma: numbers }) => peakEwma({ random, marks, ...peakEwmaNumbers(numbers) }),
     round_robin: roundRobin,
     weighted: () => weighted(random),
     least_connections: leastConnections,
     least_tokens: leastTokens,
   }
-  const made = new Map<StrategyName, Strategy>()
-  return (name) => {
-    const strategy = made.get(name) ?? makers[name]()
-    made.set(name, strategy)
+  const made = new Map<StrategyName, { readonly key: string; readonly strategy: Strategy }>()
+  return (name, routing) => {
+    const key = name === 'peak_ewma' ? JSON.stringify(routing.peakEwma) : ''
+    const before = made.get(name)
+    if (before?.key === key) return before.strategy
+    const strategy = makers[name](routing)
+    made.set(name, { key, strategy })
     return strategy
   }
 }
+
+export const peakEwmaNumbers = (numbers: Config['routing']['peakEwma']): PeakEwmaNumbers => ({
+  decayMs: numbers.decay,
+  unknownMs: numbers.unknown,
+  penaltyMs: numbers.penalty,
+  penaltyDecayMs: numbers.penaltyDecay,
+  longestPenaltyMs: numbers.longestPenalty,
+  penaltyTimes: numbers.penaltyTimes,
+  leastTokens: numbers.leastTokens,
+  level: numbers.level,
+  fullScan: numbers.fullScan,
+})
 
 /** What is known of ids over all configs, as this one bounds it; undefined where all is one account. */
 export function pinsOf({ upstreams, routing: { pins: bounds } }: Config, book: PinBook): Pins | undefined {
@@ -59,8 +79,9 @@ export function openWays(
   for (const { upstream, target } of opened) {
     const { name, tier, weight, connections, continues, models, modelNames = {} } = upstream
     const has = modelMatcher(models)
+    const patience = patienceOf(config, target.firstBytes)
     const handleOf = ({ key }: Account, learn: Learn | undefined): Handler =>
-      way(config, { clock }, { target, key, learn, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
+      way(config, { clock }, { target, patience, key, learn, rename: { modelNames, defaultsOf: (model) => defaults.get(model) } })
     for (const account of target.accounts) {
       const candidate: Candidate = {
         upstream: name,
@@ -73,6 +94,7 @@ export function openWays(
         continues,
         // What names no model, such as a file, may go to any.
         serves: (model: string) => model === '' || has(model),
+        patience,
         standing: account.standing,
       }
       const learn: Learn | undefined = pins && ((id) => pins.learn(id, candidate.account, clock.now()))
@@ -82,9 +104,15 @@ export function openWays(
   return ways
 }
 
+function patienceOf({ timeouts: { firstEvent, adaptive } }: Config, known: FirstBytes): Patience {
+  if (firstEvent !== 'adaptive') return fixedPatience(known, firstEvent)
+  const { cold, shortest, longest, times, warmAfter } = adaptive
+  return adaptivePatience(known, { coldMs: cold, shortestMs: shortest, longestMs: longest, times, warmAfter })
+}
+
 export interface RouteSharing {
   readonly budget: Budget
-  readonly strategyOf: (name: StrategyName) => Strategy
+  readonly strategyOf: StrategyOf
   readonly canaries: Pick<Canaries, 'open'>
   readonly random: () => number
 }
@@ -104,7 +132,7 @@ export function routesOf(
       tiers,
       alone: tiers.flat().length === 1,
       mostEjected: health.mostEjected,
-      strategy: shared.strategyOf(own.strategy ?? routing.strategy),
+      strategy: shared.strategyOf(own.strategy ?? routing.strategy, routing),
       affinity: (own.affinity ?? routing.affinity).map((key) => (typeof key === 'string' ? key : { header: key.header.toLowerCase() })),
       affinityLoad: routing.affinityLoad,
       budget: shared.budget,

@@ -204,3 +204,21 @@ test('a fallback that no attempt is left for is warned of, in the routing and in
     assert.deepEqual((await parseConfig(withSettings(settings), 'x')).warnings, [])
   }
 })
+
+test('numbers that nothing uses are warned of', async () => {
+  const warningsOf = async (settings: Readonly<Record<string, unknown>>): Promise<string[]> => [
+    ...(await parseConfig(withSettings(settings), 'x')).warnings,
+  ]
+  const adaptive = { longest: '1m' }
+  assert.deepEqual(await warningsOf({ timeouts: { firstEvent: '5s', adaptive } }), [
+    'x timeouts.adaptive: is used only where timeouts.firstEvent is adaptive',
+  ])
+  assert.deepEqual(await warningsOf({ timeouts: { adaptive } }), [])
+  const peakEwma = { penalty: '1s' }
+  const routes = [{ name: 'r', models: ['*'], strategy: 'peak_ewma' }]
+  assert.deepEqual(await warningsOf({ routing: { strategy: 'weighted', peakEwma } }), [
+    'x routing.peakEwma: is used only where a strategy is peak_ewma, and none is',
+  ])
+  assert.deepEqual(await warningsOf({ routing: { strategy: 'weighted', peakEwma }, routes }), [])
+  assert.deepEqual(await warningsOf({ routing: { peakEwma } }), [])
+})

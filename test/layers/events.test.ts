@@ -24,7 +24,7 @@ function stage(next: Handler, options: Partial<EventsOptions> = {}): Stage {
   const observed: number[] = []
   const layer = events({
     clock,
-    patience: { current: () => 20_000, observe: (ms) => observed.push(ms) },
+    patience: { current: () => 20_000, took: (_model, _stream, ms) => observed.push(ms), gaveUp: () => {}, usualMs: () => undefined },
     idleMs: 30_000,
     heartbeatMs: 5_000,
     longestEventBytes: 1_024,

@@ -8,7 +8,8 @@ import { retry } from '../../sidecar/proxy/layers/retry.ts'
 import { route } from '../../sidecar/proxy/layers/route.ts'
 import { cancel, finish, onCancel } from '../../sidecar/proxy/life.ts'
 import type { Candidate } from '../../sidecar/proxy/upstream/candidate.ts'
-import { adaptivePatience } from '../../sidecar/proxy/upstream/patience.ts'
+import { firstBytes } from '../../sidecar/proxy/upstream/firstBytes.ts'
+import { adaptivePatience, fixedPatience, type Patience } from '../../sidecar/proxy/upstream/patience.ts'
 import type { Route } from '../../sidecar/proxy/upstream/route.ts'
 import { openHost, openStanding } from '../../sidecar/proxy/upstream/standing.ts'
 import { roundRobin } from '../../sidecar/proxy/upstream/strategies/roundRobin.ts'
@@ -16,9 +17,12 @@ import { aCall } from '../fixtures/calls.ts'
 import { handClock } from '../fixtures/handClock.ts'
 import { usualBudget, usualHealth } from '../fixtures/usual.ts'
 
-/** Upstreams that take a call and never answer, and that are known to answer within 50 ms; by the clock of the test. */
-function silentUpstreams(names: readonly string[]) {
+/** Upstreams that take a call and never answer, and that are known to answer within 50 ms, or so long; by the clock of the test. */
+function silentUpstreams(names: readonly string[], usualMs: Readonly<Record<string, number>> = {}) {
   const clock = handClock()
+  const patiences = new Map(names.map((name) => [name, adaptivePatience(firstBytes(), numbers)]))
+  const patienceOf = (name: string): Patience => patiences.get(name) ?? fixedPatience(firstBytes(), 0)
+  for (const name of names) for (let n = 0; n < 60; n++) patienceOf(name).took('m', true, usualMs[name] ?? 50)
   const asked: { readonly name: string; readonly atMs: number }[] = []
   const candidates = names.map((upstream, at): Candidate => {
     const options = { upstream, numbers: usualHealth, random: () => 0.5, changed: () => {} }
@@ -33,6 +37,7 @@ function silentUpstreams(names: readonly string[]) {
       connections: 100,
       continues: 'off',
       serves: () => true,
+      patience: patienceOf(upstream),
       standing,
     }
   })
@@ -47,11 +52,15 @@ function silentUpstreams(names: readonly string[]) {
         onCancel(life, refuse)
       })
   const wayTo = (name: string): Handler => {
-    const patience = adaptivePatience()
-    for (let n = 0; n < 60; n++) patience.observe(50)
-    return events({ clock, patience, idleMs: 60_000, heartbeatMs: 0, longestEventBytes: 1_024, leastRate: 0, malformed: 'pass' })(
-      silence(name),
-    )
+    return events({
+      clock,
+      patience: patienceOf(name),
+      idleMs: 60_000,
+      heartbeatMs: 0,
+      longestEventBytes: 1_024,
+      leastRate: 0,
+      malformed: 'pass',
+    })(silence(name))
   }
   const whole: Route = {
     name: 'default',
@@ -90,7 +99,9 @@ function silentUpstreams(names: readonly string[]) {
     attempts: 3,
     attemptsIfRepeated: 2,
   })
-  const handle = routing(trying(choose({ clock, epochMs: Date.now, ways: new Map(candidates.map((one) => [one, wayTo(one.upstream)])) })))
+  const handle = routing(
+    trying(choose({ ...waits, ...bounds, clock, epochMs: Date.now, ways: new Map(candidates.map((one) => [one, wayTo(one.upstream)])) })),
+  )
   /** Lets time pass until the call is over, and tells how it failed and when who was asked. */
   const play = async (call: Call): Promise<{ kind: string; afterMs: number; asked: readonly (readonly [string, number])[] }> => {
     const beganMs = clock.now()
@@ -113,7 +124,10 @@ function silentUpstreams(names: readonly string[]) {
   return { clock, play }
 }
 
-const streaming = (now: number): Call => aCall({ facts: { stream: true, attempts: 0, beganMs: now, operation: 'chat', model: 'm' } })
+const numbers = { coldMs: 60_000, shortestMs: 15_000, longestMs: 120_000, times: 3, warmAfter: 50 }
+
+const streaming = (now: number, wishes: Partial<Call['wishes']> = {}): Call =>
+  aCall({ facts: { stream: true, attempts: 0, beganMs: now, operation: 'chat', model: 'm' }, wishes: { ...aCall({}).wishes, ...wishes } })
 
 test('upstreams that are known to be fast are given up after 15 s, and the last one, whom nobody could replace, after a minute', async () => {
   const { clock, play } = silentUpstreams(['a', 'b', 'c'])
@@ -142,6 +156,29 @@ test('the last attempt that is allowed is the last, whoever else there is', asyn
     ['a', 'b', 'c'],
   )
   assert.ok(afterMs >= 90_000 && afterMs < 92_000, `${afterMs}`)
+})
+
+test('one is not given up for another that usually begins too late for the client', async () => {
+  const { clock, play } = silentUpstreams(['a', 'b'], { b: 10_000 })
+  const { asked, afterMs } = await play(streaming(clock.now(), { timeoutMs: 24_000 }))
+  assert.deepEqual(asked, [['a', 0]])
+  assert.ok(afterMs >= 24_000 && afterMs < 25_000, `${afterMs}`)
+})
+
+test('and is given up after 15 s for one that usually begins in time', async () => {
+  const { clock, play } = silentUpstreams(['a', 'b'], { b: 8_000 })
+  const { asked } = await play(streaming(clock.now(), { timeoutMs: 24_000 }))
+  assert.deepEqual(asked, [
+    ['a', 0],
+    ['b', 15],
+  ])
+})
+
+test('nor is it given up for another where less than two seconds would be left', async () => {
+  const { clock, play } = silentUpstreams(['a', 'b'])
+  const { asked, afterMs } = await play(streaming(clock.now(), { timeoutMs: 16_500 }))
+  assert.deepEqual(asked, [['a', 0]])
+  assert.ok(afterMs >= 16_500 && afterMs < 17_000, `${afterMs}`)
 })
 
 test('a client that leaves ends the wait at once', async () => {

@@ -1,14 +1,23 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { nextStep, type Go, type StepOptions, type Wait } from '../../sidecar/proxy/layers/nextStep.ts'
 import { retryWaits } from '../../sidecar/proxy/retryWaits.ts'
 import type { Outcome } from '../../sidecar/proxy/llm/outcome.ts'
+import type { Candidate } from '../../sidecar/proxy/upstream/candidate.ts'
+import { choice } from '../../sidecar/proxy/upstream/choice.ts'
 import { aCall } from '../fixtures/calls.ts'
 import { handClock, type HandClock } from '../fixtures/handClock.ts'
 import { candidate, plan } from '../fixtures/plans.ts'
-import { usual } from '../fixtures/usual.ts'
+import { usual, usualBudget } from '../fixtures/usual.ts'
 
 interface At {
+  /** What the upstream usually takes for its first byte. */
+  readonly usualMs?: number
+  readonly stream?: boolean
+  /** That is known of its streams, or of its other answers. */
+  readonly known?: boolean
+  readonly timeoutMs?: number
   readonly outcome?: Outcome
   readonly attempts?: number
   readonly chance?: number
@@ -16,11 +25,23 @@ interface At {
 }
 
 /** What comes after an attempt that has just failed at the only upstream there is. */
-function after({ outcome = 'server', attempts = 1, chance = 1, beganMs = 0 }: At): Go | Wait | string {
-  const only = candidate('a', 1)
+function after({
+  outcome = 'server',
+  attempts = 1,
+  chance = 1,
+  beganMs = 0,
+  usualMs,
+  stream = false,
+  known = stream,
+  timeoutMs = 0,
+}: At): Go | Wait | string {
+  const only = knownFor(candidate('a', 1), usualMs, known)
   const clock = handClock()
   const failed = plan([[only]], { outcome, again: 'either', mostAttempts: 10, tried: [only], repeatable: [only] })
-  const call = aCall({ facts: { attempts, beganMs: clock.now() + beganMs, operation: 'chat', model: 'm' } })
+  const call = aCall({
+    facts: { attempts, beganMs: clock.now() + beganMs, operation: 'chat', model: 'm', stream },
+    wishes: { ...aCall().wishes, timeoutMs },
+  })
   return nextStep(call, failed, 0, optionsBy(clock, chance))
 }
 
@@ -62,6 +83,71 @@ test('no attempt is begun, and none is waited for, of which less than two second
   assert.equal(after({ beganMs: -598_500 }), 'deadline')
   assert.equal(after({ beganMs: -597_000, attempts: 4 }), 'deadline')
   assert.equal(waitAfter({ beganMs: -597_000, attempts: 2 }), 500)
+})
+
+const knownFor = (one: Candidate, usualMs: number | undefined, stream = false, model = 'm'): Candidate => {
+  if (usualMs !== undefined) for (let n = 0; n < 20; n++) one.patience.took(model, stream, usualMs)
+  return one
+}
+
+test('nor one that would usually say its first word when the time of the call is up', () => {
+  // Of 600 s, 30 are left.
+  assert.equal(typeof after({ beganMs: -570_000, usualMs: 29_000 }), 'object')
+  assert.equal(after({ beganMs: -570_000, usualMs: 31_000 }), 'deadline')
+  // The wait before it counts too: up to 8 s.
+  assert.equal(after({ beganMs: -570_000, usualMs: 25_000, attempts: 6 }), 'deadline')
+  assert.equal(typeof after({ beganMs: -570_000, usualMs: 21_000, attempts: 6 }), 'object')
+})
+
+test('what is known of streams says nothing of other answers, nor the other way round', () => {
+  for (const stream of [true, false]) {
+    assert.equal(after({ beganMs: -570_000, usualMs: 31_000, stream }), 'deadline')
+    assert.equal(typeof after({ beganMs: -570_000, usualMs: 31_000, stream, known: !stream }), 'object')
+  }
+})
+
+test("until it has the beginning of a stream, a client's own time is all the time that there is", () => {
+  assert.equal(after({ beganMs: -9_000, timeoutMs: 10_000, stream: true }), 'deadline')
+  assert.equal(typeof after({ beganMs: -5_000, timeoutMs: 10_000, stream: true }), 'object')
+  assert.equal(after({ beganMs: -5_000, timeoutMs: 10_000, stream: true, usualMs: 6_000 }), 'deadline')
+})
+
+test('an attempt goes to one that is fast enough, in whichever tier, and past those that are not', () => {
+  const usual = fc.option(fc.integer({ min: 0, max: 60_000 }), { nil: undefined })
+  fc.assert(
+    fc.property(fc.array(usual, { minLength: 1, maxLength: 5 }), fc.integer({ min: 0, max: 60_000 }), (others, leftMs) => {
+      const clock = handClock()
+      const failed = candidate('failed', 1)
+      const tiers = [failed, ...others.map((ms, n) => knownFor(candidate(`u${n}`, 1), ms))].map((one) => [one])
+      const { route } = plan(tiers, {})
+      const failing = plan(tiers, {
+        outcome: 'server',
+        again: 'either',
+        tried: [failed],
+        route: { ...route, budget: usualBudget() },
+      })
+      const call = aCall({ facts: { attempts: 1, beganMs: clock.now() - 600_000 + leftMs, operation: 'chat', model: 'm' } })
+      const step = nextStep(call, failing, 0, optionsBy(clock, 1))
+      const first = others.findIndex((ms = 0) => leftMs >= Math.max(2_000, ms))
+      if (first < 0) return assert.equal(step, 'deadline')
+      assert.deepEqual(step, { at: undefined })
+      return assert.equal(choice(failing, clock.now())?.upstream, `u${first}`)
+    }),
+  )
+})
+
+test('nobody waits for one over its limit that would then begin too late', () => {
+  const clock = handClock()
+  const one = knownFor(candidate('a', 1), 20_000)
+  const visit = one.standing.began('m', 0, clock.now())
+  one.standing.ended(visit, { outcome: 'rate_limited', what: 'status 429', hintMs: 5_000, now: clock.now(), mayEject: () => true })
+  const stepWith = (leftMs: number) => {
+    const limited = plan([[one]], { outcome: 'rate_limited', again: 'other', patienceMs: 30_000 })
+    const call = aCall({ facts: { attempts: 0, beganMs: clock.now() - 600_000 + leftMs, operation: 'chat', model: 'm' } })
+    return nextStep(call, limited, 0, optionsBy(clock, 1))
+  }
+  assert.equal(stepWith(24_000), 'deadline')
+  assert.equal(typeof stepWith(40_000), 'object')
 })
 
 /** What a call does for which the only upstream, over its limit, is to be asked in ten seconds. */

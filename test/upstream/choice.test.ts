@@ -98,7 +98,7 @@ for (const [name, make] of strategies) {
           some.map(({ weight, ejected, inFlight, firstByteMs }, at) => {
             const one = candidate(`${n}-${at}`, weight)
             // The ejected one has been the fastest, and has nothing to do: it looks better than all others.
-            strategy.observe(one.standing, { kind: 'answered', firstByteMs: ejected ? 1 : firstByteMs }, 0)
+            strategy.observe(one.standing, { kind: 'answered', firstByteMs: ejected ? 1 : firstByteMs }, 0, 'm')
             for (let call = 0; call < (ejected ? 0 : inFlight); call++) one.standing.began('m', 100, 0)
             if (ejected) eject(one)
             return one

@@ -10,16 +10,19 @@ import { isEventStream } from '../llm/sse.ts'
 import { peek, type Peeked } from '../peek.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from '../upstream/candidate.ts'
-import { choice, inNeed, isChoice, opensAt } from '../upstream/choice.ts'
+import { choice, inNeed, isChoice, isChoiceThen, opensAt } from '../upstream/choice.ts'
 import { settle } from '../upstream/settle.ts'
 import { nobody } from '../upstream/nobody.ts'
+import { headBoundOf, type Bounds } from './deadline.ts'
 
-export interface ChooseOptions {
+export interface ChooseOptions extends Bounds {
   readonly clock: Clock
   /** The way to each of them. */
   readonly ways: ReadonlyMap<Candidate, Handler>
   /** The time of day: some upstreams say until when, not for how long. */
   readonly epochMs: () => number
+  /** Nothing worth having begins with less time left. */
+  readonly leastLeftMs: number
 }
 
 /** Of an answer that reports a failure: enough to hold every error that says what it is. */
@@ -52,7 +55,8 @@ function inPanic(plan: Plan, now: number): Candidate | undefined {
   return inNeed(plan, now)
 }
 
-function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, epochMs }: ChooseOptions): Promise<Reply> {
+function attempt(call: Call, plan: Plan, candidate: Candidate, options: ChooseOptions): Promise<Reply> {
+  const { clock, ways, epochMs } = options
   const handle = ways.get(candidate)
   if (handle === undefined) return Promise.reject(new SidecarError('internal', 'an upstream without a way to it'))
   const { facts } = call
@@ -60,11 +64,12 @@ function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, ep
   if (plan.next === undefined || !plan.tried.includes(candidate)) plan.tried.push(candidate)
   plan.next = undefined
   plan.hintMs = undefined
-  const last = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
+  const alone = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
+  const last = alone || (facts.stream && !mayFollow(call, plan, candidate, options))
   // Before anything of this attempt is written over what is known of the one before it.
   closeAttempt(facts)
   facts.account = candidate.told
-  const attempted: Attempted = { call, plan, candidate, clock, epochMs, last, beganMs }
+  const attempted: Attempted = { call, plan, candidate, clock, epochMs, alone, beganMs }
   plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)
   const failed = (thrown: unknown): never => broke(attempted, thrown)
   // Without `await`, which would make every call wait for a look that only few answers get.
@@ -74,12 +79,19 @@ function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, ep
   }, failed)
 }
 
+/** Whether another could still begin when this one has had its time without a first event: else it has all the time that there is. */
+function mayFollow(call: Call, plan: Plan, { patience }: Candidate, options: ChooseOptions): boolean {
+  const now = options.clock.now()
+  const leftMs = call.facts.beganMs + headBoundOf(call, options) - now - patience.current(plan.model, false)
+  return leftMs >= options.leastLeftMs && isChoiceThen(plan, now, leftMs)
+}
+
 interface Attempted extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
   readonly call: Call
   readonly plan: Plan
   readonly candidate: Candidate
   /** Nobody could take over. */
-  readonly last: boolean
+  readonly alone: boolean
   readonly beganMs: number
 }
 
@@ -107,13 +119,20 @@ function answered({ call: { facts }, plan, candidate, clock, beganMs }: Attempte
   }
   // Where nobody else could be chosen, nothing has to be known of how fast this one is.
   if (plan.route.alone) return reply
+  const { strategy } = plan.route
+  if (reply.told !== undefined && facts.eventMs <= beganMs) {
+    // The client was given a heartbeat in place of a first event, and nobody knows yet when that will come.
+    const waitedMs = clock.now() - beganMs
+    strategy.observe(candidate.standing, { kind: 'abandoned', waitedMs }, beganMs + waitedMs, plan.model)
+    return reply
+  }
   const firstMs = (facts.eventMs > beganMs ? facts.eventMs : facts.headMs) - beganMs
-  plan.route.strategy.observe(candidate.standing, { kind: 'answered', firstByteMs: firstMs }, beganMs + firstMs)
+  strategy.observe(candidate.standing, { kind: 'answered', firstByteMs: firstMs }, beganMs + firstMs, plan.model)
   return reply
 }
 
 /** Finds out what an answer says, as far as that is known before the client gets any of it. */
-function judged({ call, plan, clock, epochMs, last }: Attempted, reply: Reply): Reply | Promise<Reply> {
+function judged({ call, plan, clock, epochMs, alone }: Attempted, reply: Reply): Reply | Promise<Reply> {
   const { status, headers } = reply
   if (status >= 400) return judgedByError(call, plan, reply, { clock, epochMs })
   decided(plan, 'good', 'none')
@@ -127,7 +146,7 @@ function judged({ call, plan, clock, epochMs, last }: Attempted, reply: Reply): 
     return reply
   }
   if (isSpoiled(headers)) spoiled(plan)
-  if (last || plan.outcome !== 'good') return reply
+  if (alone || plan.outcome !== 'good') return reply
   const here = reply.complete() ? reply.waiting?.() : undefined
   if (here === undefined) return judgedAsWhole(call, plan, reply, clock)
   judgedByBytes(call, plan, headers, { start: here.length === 1 && here[0] !== undefined ? here[0] : Buffer.concat(here), whole: true })

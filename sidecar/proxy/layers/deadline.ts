@@ -2,6 +2,7 @@ import type { Call, Layer } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { cancel, onOver } from '../life.ts'
+import type { Due } from '../plan.ts'
 
 export interface Bounds {
   readonly totalMs: number
@@ -39,6 +40,15 @@ function tooLate(call: Call, bounds: Bounds): SidecarError {
 }
 
 export const hurriedWords = ', the time that the client gave it'
+
+/** How long the client waits for the beginning of an answer; until it has that, its own timeout bounds a stream too. */
+export const headBoundOf = (call: Call, bounds: Bounds): number =>
+  Math.min(boundOf(call, bounds), call.wishes.timeoutMs || Infinity, call.wishes.readTimeoutMs || Infinity)
+
+export const dueOf = (call: Call, bounds: Bounds): Due => ({
+  atMs: call.facts.beganMs + headBoundOf(call, bounds),
+  stream: call.facts.stream,
+})
 
 /** How long a call may take, as far as it is known what kind of call it is. */
 export function boundOf({ facts, wishes }: Call, { totalMs, streamTotalMs }: Bounds): number {

@@ -13,7 +13,7 @@ import { hurriedWords } from './deadline.ts'
 
 export interface EventsOptions {
   readonly clock: Clock
-  /** The longest wait for the first event, as it stands now; hears how long each took, from the request's last byte. */
+  /** The longest wait for the first event, as it stands now; hears how long each first byte took, from the request's last byte. */
   readonly patience: Patience
   readonly idleMs: number
   /** Zero for none. */
@@ -55,13 +55,14 @@ async function asked(call: Call, next: Handler, options: EventsOptions): Promise
 function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarError) => void): () => void {
   const { clock } = options
   const { facts, wishes } = call
-  const ours = options.patience.current(call.last)
+  const ours = options.patience.current(modelOf(call), call.last)
   const patience = Math.min(ours, wishes.timeoutMs || Infinity, wishes.readTimeoutMs || Infinity)
   const ring = (): void => {
     const left = facts.sentMs === 0 ? patience : facts.sentMs + patience - clock.now()
     if (left > 0) alarm = clock.set(left, ring)
     else {
       facts.hurried = patience < ours
+      if (!facts.hurried) options.patience.gaveUp(modelOf(call))
       give(
         new SidecarError('first_event_timeout', `no event of the stream within ${patience / 1_000} s${facts.hurried ? hurriedWords : ''}`),
       )
@@ -75,7 +76,10 @@ function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarEr
 
 /** The stream once its first event is here; anything else as it is. */
 function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | Promise<Reply> {
-  if (!isEventStream(reply.status, reply.headers) || call.method === 'HEAD') return reply
+  if (!isEventStream(reply.status, reply.headers) || call.method === 'HEAD') {
+    if (reply.status === 200 && !call.facts.stream && modelOf(call) !== '') took(call, call.facts.headMs, options)
+    return reply
+  }
   reply.headers['x-accel-buffering'] = 'no'
   // A heartbeat or an error of ours would not fit into a declared length.
   reply.headers['content-length'] = undefined
@@ -104,7 +108,7 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
         const now = clock.now()
         call.facts.eventMs = now
         if (!given) call.facts.oursMs = now
-        if (call.facts.sentMs > 0 && !isUpload(call.body)) options.patience.observe(now - call.facts.sentMs)
+        took(call, now, options)
         commit()
       },
       full: commit,
@@ -119,6 +123,14 @@ function firstEvent(call: Call, reply: Reply, options: EventsOptions): Reply | P
     flow.start()
   })
 }
+
+/** What is still being sent when its answer begins says nothing of the model. */
+function took(call: Call, firstMs: number, { patience }: EventsOptions): void {
+  const { sentMs, stream } = call.facts
+  if (sentMs > 0 && !isUpload(call.body)) patience.took(modelOf(call), stream, firstMs - sentMs)
+}
+
+const modelOf = ({ plan }: Call): string => plan?.model ?? ''
 
 /** The stream from its first event on. */
 function through(call: Call, reply: Reply, flow: EventFlow, options: EventsOptions): Reply {

@@ -6,12 +6,17 @@ import { generates } from '../llm/operation.ts'
 import { outcomes, type Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
-import { isChoice, those } from '../upstream/choice.ts'
+import { isChoice, isInTime, those } from '../upstream/choice.ts'
 import type { HealthState } from '../upstream/health.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
+import { dueOf, type Bounds } from './deadline.ts'
 
-export interface FallbackOptions {
+export interface FallbackOptions extends Bounds {
   readonly clock: Clock
+  /** Nothing worth having begins with less time left. */
+  readonly leastLeftMs: number
+  /** Hears of each attempt that was not made, and why. */
+  readonly refused: (why: Unrepeated) => void
   readonly routeOf: (model: string) => Route | undefined
 }
 
@@ -57,7 +62,7 @@ function takeOver({ body }: Call, plan: Plan, { clock, routeOf }: FallbackOption
 const triggerOf = (state: HealthState): Trigger => (state === 'limited' || state === 'exhausted' ? 'rate_limited' : 'error')
 
 function turnTo(plan: Plan, step: Fallback, route: Route): void {
-  plan.fallbacks = plan.fallbacks.slice(plan.fallbacks.indexOf(step) + 1)
+  plan.fallbacks = after(plan.fallbacks, step)
   plan.model = step.model
   plan.route = route
   plan.tried.length = 0
@@ -86,22 +91,38 @@ async function overModels(call: Call, plan: Plan, next: Handler, options: Fallba
   }
 }
 
-/** To the first model that can be had without asking again where there was no way; where none can, to the first, for there may be one now. */
-function turned({ body }: Call, plan: Plan, triggers: readonly Trigger[], { clock, routeOf }: FallbackOptions): boolean {
-  const before = plan.fallbacks
-  let first: { readonly step: Fallback; readonly route: Route } | undefined
-  for (let step = nextModel(plan, body, triggers); step !== undefined; step = nextModel(plan, body, triggers)) {
-    const route = routeOf(step.model)
+/**
+ * To the first model that can be had without asking again where there was no way; where none can, to the first, for there may be one now. Those
+ * that usually begin to answer when the client waits no more are passed over.
+ */
+function turned(call: Call, plan: Plan, triggers: readonly Trigger[], options: FallbackOptions): boolean {
+  let first: { readonly step: Fallback; readonly route: Route; readonly rest: readonly Fallback[] } | undefined
+  for (let step = nextModel(plan, call.body, triggers); step !== undefined; step = nextModel(plan, call.body, triggers)) {
+    const route = options.routeOf(step.model)
     if (route === undefined || !isAtHome(plan, route, step.model)) break
-    first ??= { step, route }
+    plan.due = dueOf(call, options)
+    if (!beginsInTime({ ...plan, model: step.model, route, tried: [], repeatable: undefined }, options)) {
+      call.facts.unrepeated ??= 'deadline'
+      options.refused('deadline')
+      plan.fallbacks = after(plan.fallbacks, step)
+      continue
+    }
+    first ??= { step, route, rest: plan.fallbacks }
     turnTo(plan, step, route)
-    if (plan.unreachable.length === 0 || isChoice(plan, clock.now())) return true
+    if (plan.unreachable.length === 0 || isChoice(plan, options.clock.now())) return true
   }
   if (first === undefined) return false
-  plan.fallbacks = before
+  plan.fallbacks = first.rest
   plan.unreachable = []
   turnTo(plan, first.step, first.route)
   return true
+}
+
+const after = (chain: readonly Fallback[], step: Fallback): readonly Fallback[] => chain.slice(chain.indexOf(step) + 1)
+
+function beginsInTime(asking: Plan, { clock, leastLeftMs }: FallbackOptions): boolean {
+  const now = clock.now()
+  return (asking.due === undefined || asking.due.atMs - now >= leastLeftMs) && isInTime(asking, now)
 }
 
 async function asked(call: Call, next: Handler): Promise<Told> {

@@ -3,9 +3,9 @@ import type { Clock } from '../clock.ts'
 import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from '../upstream/candidate.ts'
-import { choiceAgain, hopeful, isChoice, opensAt } from '../upstream/choice.ts'
+import { choiceAgain, hopeful, isChoice, isInTime, isProven, opensAt } from '../upstream/choice.ts'
 import type { Unrepeated } from '../unrepeated.ts'
-import { boundOf, type Bounds } from './deadline.ts'
+import { dueOf, type Bounds } from './deadline.ts'
 import { nextModel } from './fallback.ts'
 
 export interface StepOptions extends Bounds {
@@ -39,22 +39,23 @@ export function nextStep(call: Call, plan: Plan, sinceMs: number, options: StepO
   const { again, outcome } = plan
   if (again === 'none' || again === 'fresh' || plan.mostAttempts < 2 || call.life.cancelled !== undefined) return 'done'
   const now = options.clock.now()
+  plan.due = dueOf(call, options)
   const other = !plan.panic && isChoice(plan, now)
   if (!other && plan.route.alone && again === 'other') return 'done'
   // The last one is for the model that may be asked instead.
   const isFallback = nextModel(plan, call.body) !== undefined
   if (call.facts.attempts >= (isFallback ? plan.mostAttempts - 1 : plan.mostAttempts)) return 'attempts'
   if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
-  const leftMs = call.facts.beganMs + boundOf(call, options) - now
+  const leftMs = plan.due.atMs - now
   if (leftMs < options.leastLeftMs) return 'deadline'
   const { cost } = outcomes[outcome]
   if (other) return plan.tried.length === 0 ? { at: undefined } : charged(plan, { at: undefined, price: cost.other, now }, options)
   if (plan.panic) return 'no_upstream'
   const wait = waitFor(call, plan, { sinceMs, now }, options)
-  if (typeof wait === 'string') return wait
+  if (typeof wait === 'string') return wait === 'no_upstream' && !isInTime(plan, now) ? 'deadline' : wait
   // An answer of another model is worth more than a long wait for this one.
   if (wait.patient && isFallback && wait.waitMs > options.waitBeforeFallbackMs) return 'no_upstream'
-  if (leftMs - wait.waitMs < options.leastLeftMs) return 'deadline'
+  if (leftMs - wait.waitMs < options.leastLeftMs || !isInTime(plan, now + wait.waitMs)) return 'deadline'
   if (wait.waitMs > 0) return wait
   const at = choiceAgain(plan, now) ?? hopeful(plan, now)
   if (at === undefined || !plan.tried.includes(at)) return charged(plan, { at, price: cost.other, now }, options)
@@ -88,8 +89,8 @@ function waitFor(
   { sinceMs, now }: { readonly sinceMs: number; readonly now: number },
   options: StepOptions,
 ): Wait | Unrepeated {
-  const { outcome, again, model, repeatable } = plan
-  if (repeatable?.some(({ standing }) => standing.proven(model, now)) === true) {
+  const { outcome, again, repeatable } = plan
+  if (repeatable?.some((one) => isProven(plan, one, now)) === true) {
     if (sinceMs > 0) return { waitMs: 0, patient: false }
     const { effect } = outcomes[outcome]
     const baseMs = effect === 'limited' || effect === 'brief' || effect === 'soft' ? options.throttledBackoffMs : options.backoffMs

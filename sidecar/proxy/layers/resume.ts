@@ -12,6 +12,7 @@ import type { Plan } from '../plan.ts'
 import { newStream, spentOn, storyOf, type Around, type ResumeOptions, type Stream } from '../resumable.ts'
 import { discard, write } from '../transcript.ts'
 import type { Unrepeated } from '../unrepeated.ts'
+import { isInTime } from '../upstream/choice.ts'
 import { settle } from '../upstream/settle.ts'
 import { conditionOf } from './choose.ts'
 import { boundOf } from './deadline.ts'
@@ -199,13 +200,14 @@ function nextStep(stream: Stream, story: Story): Step | Unrepeated {
   const now = options.clock.now()
   if (call.facts.attempts >= plan.mostAttempts) return 'attempts'
   if (plan.panic) return 'no_upstream'
-  if (call.facts.beganMs + boundOf(call, options) - now < options.leastLeftMs) return 'deadline'
+  plan.due = { atMs: call.facts.beganMs + boundOf(call, options), stream: true }
+  if (plan.due.atMs - now < options.leastLeftMs) return 'deadline'
   stream.request ??= resumableRequest(story.operation, body)
   const { request } = stream
   if (story.begun && (request === undefined || story.finished || (story.thought && story.text === ''))) return 'not_resumable'
   const goesOn = stream.goesOn && plan.route.resume === 'continue' && request !== undefined && canGoOn(request)
   const step = stepFrom(plan, { story, request, goesOn, body, now })
-  if (step === undefined) return 'no_upstream'
+  if (step === undefined) return isInTime(plan, now) ? 'no_upstream' : 'deadline'
   const allowance = plan.route.budget.allow(priceOfRepeat, plan.tokens, true, now)
   if (allowance !== 'ok') return `budget_${allowance}`
   plan.price = priceOfRepeat

@@ -63,6 +63,7 @@ function planFor({ body }: Call, found: Route, { model, only, attempts }: Decide
     affinity: 0,
     tokens: body === undefined ? 0 : Math.ceil((isUpload(body) ? (body.length ?? 0) : body.length) / bytesPerToken),
     mostAttempts: attempts,
+    due: undefined,
     tried: [],
     repeatable: undefined,
     side: undefined,

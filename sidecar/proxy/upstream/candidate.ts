@@ -1,4 +1,5 @@
 import type { Continues } from '../llm/resume/goOn.ts'
+import type { Patience } from './patience.ts'
 import type { Standing } from './standing.ts'
 
 /** One upstream with one of its credentials: what an attempt can go to. The same object for the life of a config. */
@@ -18,6 +19,8 @@ export interface Candidate {
   /** How it is asked to go on from the beginning of an answer. */
   readonly continues: Continues
   readonly serves: (model: string) => boolean
+  /** What its upstream is given for a first event, and what it usually takes. */
+  readonly patience: Patience
   /** What is known of it; outlives a config that changes nothing about it. */
   readonly standing: Standing
 }

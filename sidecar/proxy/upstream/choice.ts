@@ -34,9 +34,23 @@ export function isChoice(plan: Plan, now: number): boolean {
   return false
 }
 
+/** Whether one of those would usually begin a stream within the time that will be left. */
+export function isChoiceThen(plan: Plan, now: number, leftMs: number): boolean {
+  for (const tier of plan.route.tiers) {
+    for (const one of tier) if (isOpen(plan, one, now) && (one.patience.usualMs(plan.model, true) ?? 0) <= leftMs) return true
+  }
+  return false
+}
+
 /** And for one more at one that has failed this call already, in a way that may be over: where there is no other. */
 export function choiceAgain(plan: Plan, now: number): Candidate | undefined {
   return plan.repeatable === undefined ? undefined : among(plan, plan.repeatable, now, isProven)
+}
+
+/** Whether any of those that a call may go to would usually begin to answer in time, if it were asked then; so where there is none. */
+export function isInTime(plan: Plan, then: number): boolean {
+  const all = plan.route.tiers.flatMap((tier) => tier.filter((one) => mayBeAsked(plan, one)))
+  return all.length === 0 || all.some((one) => isTimely(plan, one, then))
 }
 
 function among(plan: Plan, tier: readonly Candidate[], now: number, isIn: IsIn): Candidate | undefined {
@@ -61,7 +75,7 @@ function among(plan: Plan, tier: readonly Candidate[], now: number, isIn: IsIn):
   }
   if (standings.length > weighed) standings.length = weighed
   const { affinity, route } = plan
-  const chosen = affinity === 0 ? route.strategy.choose(standings, plan.tokens, now) : near(affinity, standings, route.affinityLoad)
+  const chosen = affinity === 0 ? route.strategy.choose(standings, plan, now) : near(affinity, standings, route.affinityLoad)
   for (let at = 0; at < open; at++) if (scratch[at]?.standing === chosen) return scratch[at]
   return undefined
 }
@@ -70,7 +84,8 @@ function among(plan: Plan, tier: readonly Candidate[], now: number, isIn: IsIn):
 function isOpen(plan: Plan, candidate: Candidate, now: number): boolean {
   if (!fits(plan, candidate)) return false
   const { standing } = candidate
-  return plan.tried.length === 0 ? standing.usable(plan.model, now) : isProven(plan, candidate, now)
+  if (plan.tried.length > 0) return isProven(plan, candidate, now)
+  return standing.usable(plan.model, now) && isTimely(plan, candidate, now)
 }
 
 const isWell: IsIn = (plan, candidate, now) => !plan.ailing.includes(candidate.upstream) && isOpen(plan, candidate, now)
@@ -78,12 +93,16 @@ const isWell: IsIn = (plan, candidate, now) => !plan.ailing.includes(candidate.u
 const isNew: IsIn = (plan, candidate, now) =>
   !plan.tried.some(({ upstream }) => upstream === candidate.upstream) && isOpen(plan, candidate, now)
 
-const isProven = ({ model }: Plan, { standing }: Candidate, now: number): boolean => standing.proven(model, now)
+export const isProven = (plan: Plan, candidate: Candidate, now: number): boolean =>
+  candidate.standing.proven(plan.model, now) && isTimely(plan, candidate, now)
+
+const isTimely = ({ due, model }: Plan, { patience }: Candidate, now: number): boolean =>
+  due === undefined || now + (patience.usualMs(model, due.stream) ?? 0) <= due.atMs
 
 /** One that may be well again: worth an attempt where nothing better is left. */
 export function hopeful(plan: Plan, now: number): Candidate | undefined {
   for (const tier of plan.route.tiers) {
-    for (const one of tier) if (mayBeAsked(plan, one) && one.standing.sound(plan.model, now)) return one
+    for (const one of tier) if (mayBeAsked(plan, one) && one.standing.sound(plan.model, now) && isTimely(plan, one, now)) return one
   }
   return undefined
 }
@@ -106,7 +125,7 @@ export function opensAt(plan: Plan, now: number): number | undefined {
 export function inNeed(plan: Plan, now: number): Candidate | undefined {
   // What it has to say is that it lacks the time or the money: the client may wait for it, and nothing else would help.
   if (plan.home !== undefined) return undefined
-  const all = those(plan)
+  const all = those(plan).filter((one) => isTimely(plan, one, now))
   // Nobody could answer in its place, and its own answer tells more than ours.
   if (all.length === 1) return all[0]
   const asked = all.map((candidate) => candidate.standing.asked(plan.model))

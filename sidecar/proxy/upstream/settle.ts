@@ -35,9 +35,9 @@ export function settle(plan: Plan, { what, why, condition }: Ended, { clock, beg
   standing.ended(visit, { outcome, what, why, hintMs, now, mayEject: candidate && judge(plan, candidate, now) })
   if (condition !== undefined) standing.condition.note(condition, what, now)
   if (good || outcome === 'committed') return
-  if (outcome === 'client_abort') plan.route.strategy.observe(standing, { kind: 'abandoned', waitedMs: now - beganMs }, now)
+  if (outcome === 'client_abort') plan.route.strategy.observe(standing, { kind: 'abandoned', waitedMs: now - beganMs }, now, visit.model)
   else if (!aboutTheCall.has(outcome)) {
-    plan.route.strategy.observe(standing, { kind: 'failed', hintMs }, now)
+    plan.route.strategy.observe(standing, { kind: 'failed', hintMs }, now, visit.model)
   }
 }
 

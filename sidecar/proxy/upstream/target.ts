@@ -10,8 +10,8 @@ import { connector, type Connector, type Place } from './connector.ts'
 import { dispatch } from './dispatch.ts'
 import { egressFor } from './egressFor.ts'
 import { egressRules } from './egressRules.ts'
+import { firstBytes } from './firstBytes.ts'
 import { names } from './names.ts'
-import { adaptivePatience, fixedPatience } from './patience.ts'
 import { pool, type Pool } from './pool.ts'
 import { openHost, openStanding, type StandingOptions } from './standing.ts'
 import { openTrust } from './trust.ts'
@@ -103,7 +103,7 @@ export function openTarget(
     accounts,
     checked: checked({ ...health, host: shared, standings: accounts.map(({ standing }) => standing) }),
     condition: shared.condition,
-    patience: timeouts.firstEvent === 'adaptive' ? adaptivePatience() : fixedPatience(timeouts.firstEvent),
+    firstBytes: firstBytes(),
     dispatch: dispatch({ ...way, base }),
     dispatchFromRoot: dispatch({ ...way, base: { path: '', query: '' } }),
     secrets: () => keys.flatMap(({ key }) => shownBy(key) ?? []),

@@ -32,7 +32,7 @@ export function seeded(seed: number): () => number {
 export function counts(strategy: Strategy, candidates: readonly Candidate[], times: number): Map<string, number> {
   const seen = new Map<string, number>()
   for (let n = 0; n < times; n++) {
-    const name = strategy.choose(candidates, 1_000, 0)?.name ?? ''
+    const name = strategy.choose(candidates, { model: 'm', tokens: 1_000 }, 0)?.name ?? ''
     seen.set(name, (seen.get(name) ?? 0) + 1)
   }
   return seen

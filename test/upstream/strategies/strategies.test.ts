@@ -16,6 +16,7 @@ const all: readonly (readonly [string, () => Strategy])[] = [
   ['peakEwma', () => peakEwma({ random: seeded(2) })],
 ]
 const choices = 100_000
+const wanted = { model: 'm', tokens: 100 }
 
 for (const [name, make] of all) {
   for (const weights of [
@@ -54,7 +55,7 @@ for (const [name, make] of all) {
   test(`${name} never chooses a weight of zero while another has more, whatever the load`, () => {
     const strategy = make()
     const candidates = [candidate('off', { weight: 0 }), candidate('busy', { inFlight: 90, outstandingTokens: 1e6 })]
-    strategy.observe(at(candidates, 1), { kind: 'failed', hintMs: 60_000 }, 0)
+    strategy.observe(at(candidates, 1), { kind: 'failed', hintMs: 60_000 }, 0, 'm')
     assert.deepEqual([...counts(strategy, candidates, 1_000).keys()], ['busy'])
   })
 
@@ -66,8 +67,8 @@ for (const [name, make] of all) {
   test(`${name} gives one that has just come back little, however good it looks, and not nothing`, () => {
     const strategy = make()
     const candidates = [candidate('back', { ease: 0.1 }), candidate('steady')]
-    strategy.observe(at(candidates, 0), { kind: 'answered', firstByteMs: 900 }, 0)
-    strategy.observe(at(candidates, 1), { kind: 'answered', firstByteMs: 1_000 }, 0)
+    strategy.observe(at(candidates, 0), { kind: 'answered', firstByteMs: 900 }, 0, 'm')
+    strategy.observe(at(candidates, 1), { kind: 'answered', firstByteMs: 1_000 }, 0, 'm')
     const share = (counts(strategy, candidates, 10_000).get('back') ?? 0) / 10_000
     assert.ok(share > 0.03 && share < 0.12, String(share))
   })
@@ -91,13 +92,13 @@ for (const [name, make] of all) {
         let now = 0
         for (const [news, later] of results) {
           now += later
-          const chosen = strategy.choose(candidates, 100, now)
+          const chosen = strategy.choose(candidates, wanted, now)
           if (chosen === undefined) return assert.equal(candidates.length, 0)
           assert.ok(candidates.includes(chosen))
-          strategy.observe(chosen, news, now)
+          strategy.observe(chosen, news, now, 'm')
           // The others are not usable for the moment.
           const rest = candidates.filter((other) => other !== chosen)
-          assert.equal(rest.length === 0, strategy.choose(rest, 100, now) === undefined)
+          assert.equal(rest.length === 0, strategy.choose(rest, wanted, now) === undefined)
         }
         return undefined
       }),
@@ -109,7 +110,7 @@ for (const [name, make] of all) {
 test('turns are smooth: the heavy one does not come five times in a row', () => {
   const strategy = roundRobin()
   const candidates = [candidate('a', { weight: 5 }), candidate('b'), candidate('c')]
-  const order = Array.from({ length: 7 }, () => strategy.choose(candidates, 1, 0)?.name).join('')
+  const order = Array.from({ length: 7 }, () => strategy.choose(candidates, wanted, 0)?.name).join('')
   assert.equal(order, 'aabacaa')
 })
 
@@ -118,8 +119,8 @@ test('the least busy for its weight is chosen, by calls or by tokens', () => {
     candidate('big', { weight: 4, inFlight: 3, outstandingTokens: 9 }),
     candidate('small', { inFlight: 1, outstandingTokens: 2 }),
   ]
-  assert.equal(leastConnections().choose(candidates, 1, 0)?.name, 'big')
-  assert.equal(leastTokens().choose(candidates, 1, 0)?.name, 'small')
+  assert.equal(leastConnections().choose(candidates, wanted, 0)?.name, 'big')
+  assert.equal(leastTokens().choose(candidates, wanted, 0)?.name, 'small')
 })
 
 function at(candidates: readonly Candidate[], index: number): Candidate {

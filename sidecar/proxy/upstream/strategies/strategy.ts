@@ -18,10 +18,17 @@ export type Result =
   /** Nobody waited for the first byte any more: it would have taken at least this long. */
   | { readonly kind: 'abandoned'; readonly waitedMs: number }
 
+/** What a call asks for, as far as choosing cares. */
+export interface Wanted {
+  /** As the config calls it. */
+  readonly model: string
+  readonly tokens: number
+}
+
 export interface Strategy {
-  /** One of the candidates, all of which are usable; undefined where there is none. */
-  readonly choose: (candidates: readonly Candidate[], tokens: number, now: number) => Candidate | undefined
-  readonly observe: (candidate: Candidate, result: Result, now: number) => void
+  /** One of the candidates of a tier, all of which are usable; undefined where there is none. */
+  readonly choose: (candidates: readonly Candidate[], wanted: Wanted, now: number) => Candidate | undefined
+  readonly observe: (candidate: Candidate, result: Result, now: number, model: string) => void
 }
 
 /** For those to which it is all the same how attempts end. */
