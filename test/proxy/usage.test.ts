@@ -115,6 +115,8 @@ test('tokens, times and what we added of them are measured under the names of Op
   assert.equal(value('gen_ai_client_operation_duration_seconds_count', labels), 2)
   assert.equal(value('gen_ai_client_operation_duration_seconds_count', { ...both, error_type: '429' }), 1)
   assert.equal(value('gen_ai_client_operation_time_to_first_chunk_seconds_count', labels), 1)
+  assert.equal(value('gen_ai_server_request_duration_seconds_count', labels), 2)
+  assert.equal(value('gen_ai_server_request_duration_seconds_count', { ...both, error_type: '429' }), 1)
   assert.equal(value('gen_ai_server_time_to_first_token_seconds_count', labels), 1)
   assert.equal(value('gen_ai_server_time_per_output_token_seconds_count', labels), 1)
   assert.equal(value('outrider_tokens_total', { model: 'asked', type: 'input' }), 40)
