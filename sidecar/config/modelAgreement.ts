@@ -2,7 +2,7 @@ import type { Path } from './document.ts'
 import { isMapping } from './mapping.ts'
 import { modelMatcher } from './modelPattern.ts'
 import { nearest } from './nearest.ts'
-import { showable } from './problems.ts'
+import { longestName, showable } from './showable.ts'
 
 interface Caution {
   readonly path: Path
@@ -45,7 +45,7 @@ function modelsOfNobody(root: Fields): Caution[] {
   // The one place but a call itself whose name may be an alias; that is looked at where it stands.
   const isAlias = typeof defaultModel === 'string' && Object.hasOwn(fields(aliases), defaultModel)
   const places = isAlias ? asked(root) : [...asked(root), { path: ['routing', 'defaultModel'], model: defaultModel }]
-  const known = served.filter((name) => !name.includes('*') && showable(name, longestModel)).slice(0, mostCompared)
+  const known = served.filter((name) => !name.includes('*') && showable(name, longestName)).slice(0, mostCompared)
   return places.flatMap(({ path, model }, at) => {
     if (typeof model !== 'string' || isServed(model)) return []
     const near = at < mostProposed ? nearest(model, known) : undefined
@@ -54,8 +54,6 @@ function modelsOfNobody(root: Fields): Caution[] {
   })
 }
 
-/** A longer one may be a key in the wrong place. */
-const longestModel = 31
 /** A config of nothing but models must not cost seconds: each place is compared with each of them. */
 const [mostProposed, mostCompared] = [100, 1_000]
 

@@ -156,10 +156,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     adminPort: admin.port,
     controlPort: control?.port,
     addresses: listening.addresses,
-    drain: async () => {
-      await ports.leave()
-      await close()
-    },
+    drain: () => ports.leave().then(close),
     close,
     toldToQuit: quitting.promise,
     reload: reloading.now,
