@@ -57,3 +57,10 @@ test('with log.bodies their beginnings are in the line of the call, up to the si
   for (const name of ['request_body', 'reply_body']) assert.ok(String(long[name]).length <= 2_048 && String(long[name]).length > 2_000)
   for (const secret of secrets) assert.equal(sidecar.log().includes(secret), false, secret)
 })
+
+test('a body a little longer than the size is cut to it as well', async (t) => {
+  const upstream = await provider(t, chat('fine'))
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '1KiB' } })
+  await post(sidecar, 'y'.repeat(1_024))
+  assert.equal(String((await sidecar.callLine(0))['request_body']).length, 1_024)
+})
