@@ -172,6 +172,11 @@ test('what we add holds no wait for the upstream or for its first event', async 
   const line = await sidecar.callLine(0)
   const [total, added] = [Number(line['total_ms']), Number(line['added_ms'])]
   assert.ok(added > 0 && added < total - 150, `${added} of ${total}`)
+  const series = parseExposition(await (await fetch(`${sidecar.adminUrl}/metrics`)).text())
+  for (const to of ['call', 'first_byte']) {
+    const sum = series.find(({ name, labels }) => name === 'outrider_added_seconds_sum' && labels['to'] === to)?.value ?? 0
+    assert.ok(sum > 0 && sum < (total - 150) / 1_000, `${to}: ${sum} s`)
+  }
 })
 
 test('a call of a model with a price tells what it cost', async (t) => {
