@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
-import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { answers, chat, provider } from '../fixtures/provider.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 
@@ -96,4 +96,17 @@ test('a compressed reply is logged as what it says, as far as it was kept, and o
   assert.match(String(shown[5]), /^x{1024}$/)
   assert.deepEqual(shown.slice(6), [undefined, undefined])
   assert.equal(sidecar.log().includes(upstreamKey), false)
+})
+
+test('a compressed reply that breaks off in the middle of a key shows nothing of it', async (t) => {
+  const said = `${'x'.repeat(1_500)} ${upstreamKey.slice(0, -1)}`
+  // As far as it goes, without an end.
+  const begun = gzipSync(said, { finishFlush: constants.Z_SYNC_FLUSH })
+  const upstream = await provider(t, ({ res, reset }) => {
+    res.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip', 'content-length': '5000' })
+    res.write(begun, reset)
+  })
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '2KiB' }, credentials: { fake: { value: upstreamKey } } })
+  await post(sidecar, 'hi').catch(() => {})
+  assert.match(String((await sidecar.callLine(0))['reply_body']), /^x{400,}$/)
 })
