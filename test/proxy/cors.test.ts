@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { answers, chat, provider } from '../fixtures/provider.ts'
+import { answers, chat, deadUpstream, provider } from '../fixtures/provider.ts'
 import { rawClient, repliesIn } from '../fixtures/rawClient.ts'
 import { startSidecar, type Document } from '../fixtures/startSidecar.ts'
 
@@ -104,9 +104,7 @@ test('what an answer depends on is said once, where the upstream says so too', a
 })
 
 test('a page that calls with credentials may read every header of ours by its name', async (t) => {
-  const upstream = await provider(t, [])
-  await upstream.close()
-  const sidecar = await startSidecar(t, upstream.url, { cors: { origins: [page], credentials: true } })
+  const sidecar = await startSidecar(t, await deadUpstream(), { cors: { origins: [page], credentials: true } })
   const reply = await fetch(`${sidecar.url}/chat/completions`, { method: 'POST', body: '{}', headers: { origin: page } })
   const exposed = new Set((reply.headers.get('access-control-expose-headers') ?? '').split(', '))
   const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
@@ -116,9 +114,7 @@ test('a page that calls with credentials may read every header of ours by its na
 })
 
 test('a page may read the errors that are ours', async (t) => {
-  const upstream = await provider(t, [])
-  await upstream.close()
-  const sidecar = await startSidecar(t, upstream.url, { cors: { origins: ['*'] } })
+  const sidecar = await startSidecar(t, await deadUpstream(), { cors: { origins: ['*'] } })
   const reply = await fetch(`${sidecar.url}/chat/completions`, { method: 'POST', body: '{}', headers: { origin: page } })
   assert.deepEqual([reply.status, reply.headers.get('access-control-allow-origin')], [502, '*'])
   assert.equal(reply.headers.get('access-control-expose-headers'), '*')
