@@ -73,8 +73,8 @@ export function genAi(all: Exposition, byModel: <Item>(make: (model: string) => 
   return (facts: Facts, url: URL, { seconds, errorType, trace }: Outcome): void => {
     if (facts.attempts === 0 || !tellsTokens(facts.operation)) return
     const records = upstreamOf(url)(facts.operation)(facts.model)(facts.usage?.model ?? '')
-    records.duration(errorType).observe(seconds, trace)
-    if (facts.sentMs > 0) records.serverDuration(errorType).observe(serverSeconds(facts, seconds))
+    records.duration(errorType).observe(seconds, trace, facts.overMs)
+    if (facts.sentMs > 0) records.serverDuration(errorType).observe(serverSeconds(facts))
     if (facts.eventMs > 0) observeStream(records, facts, trace)
     observeTokens(records, facts)
   }
@@ -83,16 +83,13 @@ export function genAi(all: Exposition, byModel: <Item>(make: (model: string) => 
 const failed = (labels: Labels, errorType: string): Labels => (errorType === '' ? labels : { ...labels, error_type: errorType })
 
 /** Without what came before it, and without what a slow client takes to read. */
-function serverSeconds({ beganMs, sentMs, endedMs }: Facts, seconds: number): number {
-  const overMs = endedMs >= sentMs ? endedMs : beganMs + seconds * 1_000
-  return Math.max(0, overMs - sentMs) / 1_000
-}
+const serverSeconds = ({ sentMs, endedMs, overMs }: Facts): number => Math.max(0, (endedMs >= sentMs ? endedMs : overMs) - sentMs) / 1_000
 
 /** What a stream tells of the model's server: the first event is its first token, and the others come one by one. */
 function observeStream(records: Records, facts: Facts, trace: string | undefined): void {
-  const { beganMs, sentMs, eventMs, endedMs, error, usage, chunksOut } = facts
-  records.firstChunk().observe((eventMs - beganMs) / 1_000, trace)
-  if (sentMs > 0 && sentMs <= eventMs) records.firstToken().observe((eventMs - sentMs) / 1_000, trace)
+  const { beganMs, sentMs, eventMs, endedMs, overMs, error, usage, chunksOut } = facts
+  records.firstChunk().observe((eventMs - beganMs) / 1_000, trace, overMs)
+  if (sentMs > 0 && sentMs <= eventMs) records.firstToken().observe((eventMs - sentMs) / 1_000, trace, overMs)
   if (error !== undefined || endedMs <= eventMs) return
   const seconds = (endedMs - eventMs) / 1_000
   if (chunksOut > 1) records.eachChunk().observe(seconds / (chunksOut - 1))

@@ -281,7 +281,7 @@ function reporting(
   const urls = new Map(targets.map(({ name, url }) => [name, url]))
   // A call that no upstream got is counted with the first.
   const anyUrl = targets[0]?.url ?? new URL('http://none.invalid')
-  const logCall = accessLog({ now: clock.now, write: log.write, level, sample, secrets, costOf: costs(config.models) })
+  const logCall = accessLog({ write: log.write, level, sample, secrets, costOf: costs(config.models) })
   return {
     report: (call) => {
       metrics.observe(call, urls.get(call.facts.upstream) ?? anyUrl)

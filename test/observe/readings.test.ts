@@ -20,7 +20,7 @@ const sources: Readings = {
   upstreamStates: () => [],
 }
 
-const all = exposition()
+const all = exposition(() => 0)
 readings(all, sources, () => 0)
 
 /** What a scrape says now; `meanwhile` runs as soon as it has been asked for. */
