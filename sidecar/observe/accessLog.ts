@@ -1,4 +1,4 @@
-import { bodyMargin, type Call, type Facts } from '../proxy/call.ts'
+import { bodyMargin, type Call, type Facts, type Tried } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
 import { beginningOf, decoder } from '../proxy/llm/coding.ts'
 import type { Level } from './log.ts'
@@ -44,17 +44,13 @@ export function accessLog({ write, level, sample, secrets, costOf }: AccessLogOp
 /** By the trace, so that all sidecars on the way of a call choose alike: what they log of it belongs together. */
 const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Number.parseInt(trace.slice(-8), 16) < sample * 2 ** 32
 
-function line({ id, method, path, target, facts }: Call, failed: boolean, more: string): string {
+function line(call: Call, failed: boolean, more: string): string {
+  const { id, facts } = call
   const { beganMs, overMs, error, attempts, trace } = facts
-  const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
-  const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
-  const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
-  const chosen = facts.chosenBy === undefined ? '' : `,"chosen_by":"${facts.chosenBy}"`
-  const upstream = attempts === 0 ? chosen : `,"upstream":"${facts.upstream}"${chosen}`
+  const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"${reason(facts)}`
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
-    `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}${sideOf(facts)}` +
-    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${resumed(facts)}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
+    `${about(call)},"attempts":${attempts}${resumed(facts)}${waited(facts)}${tried(facts)}${unrepeated(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(overMs - beganMs)},"added_ms":${round(addedMs(facts))}` +
@@ -62,23 +58,89 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, more: 
   )
 }
 
+/** What many calls have in common, and how that was told. */
+interface Told {
+  readonly method: string
+  readonly path: string
+  readonly facts: Pick<Facts, 'client' | 'operation' | 'model' | 'stream' | 'upstream' | 'chosenBy' | 'attempts'>
+  readonly modelServed: string
+  readonly text: string
+}
+
+/** The last of them: an app has few models, and a model few upstreams. */
+const toldLast: Told[] = []
+const mostTold = 8
+
+/** Whose call it was, what it asked for, and who answered. */
+function about(call: Call): string {
+  const { method, path, facts } = call
+  const modelServed = facts.usage?.model ?? ''
+  // A canary's share is told of each call by itself, and a path that is none of ours will not come again.
+  if (facts.side !== undefined || path === undefined) return aboutInWords(call)
+  for (const told of toldLast)
+    if (told.path === path && told.modelServed === modelServed && told.method === method && isAlike(told.facts, facts)) return told.text
+  const text = aboutInWords(call)
+  const { client, operation, model, stream, upstream, chosenBy, attempts } = facts
+  if (path.length + model.length + client.length + modelServed.length > longestTold) return text
+  if (toldLast.length >= mostTold) toldLast.shift()
+  toldLast.push({ method, path, facts: { client, operation, model, stream, upstream, chosenBy, attempts }, modelServed, text })
+  return text
+}
+
+const longestTold = 512
+
+const isAlike = (one: Told['facts'], other: Facts): boolean =>
+  one.upstream === other.upstream &&
+  one.model === other.model &&
+  one.operation === other.operation &&
+  one.stream === other.stream &&
+  one.client === other.client &&
+  one.chosenBy === other.chosenBy &&
+  (one.attempts === 0) === (other.attempts === 0)
+
+function aboutInWords({ method, path, target, facts }: Call): string {
+  const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
+  const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
+  const chosen = facts.chosenBy === undefined ? '' : `,"chosen_by":"${facts.chosenBy}"`
+  const upstream = facts.attempts === 0 ? chosen : `,"upstream":"${facts.upstream}"${chosen}`
+  return (
+    `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}${sideOf(facts)}` +
+    `,"stream":${facts.stream}${upstream}`
+  )
+}
+
 const served = ({ usage }: Facts): string => (usage === undefined || usage.model === '' ? '' : `,"model_served":${text(usage.model)}`)
 
 const resumed = ({ resumed: times }: Facts): string => (times === 0 ? '' : `,"resumed":${times}`)
+
+const waited = ({ waitedMs }: Facts): string => (waitedMs === 0 ? '' : `,"waited_ms":${round(waitedMs)}`)
+
+const unrepeated = ({ unrepeated: why }: Facts): string => (why === undefined ? '' : `,"not_repeated":"${why}"`)
+
+const reason = ({ reason: words }: Facts): string => (words === '' ? '' : `,"reason":${JSON.stringify(words.slice(0, 1_024))}`)
 
 const sideOf = ({ side }: Facts): string =>
   side === undefined ? '' : `,"route":"${side.split.trial.route}","side":"${side.served}","side_chosen":"${side.chosen}"`
 
 function tried(facts: Facts): string {
-  const { upstream, answered, headMs, queuedMs } = facts
-  const last = answered === 0 ? '' : `{"upstream":"${upstream}","outcome":${answered},"ms":${round(headMs - queuedMs)}}`
-  if (facts.tried === undefined) return last === '' ? '' : `,"tried":[${last}]`
+  const { upstream, answered, headMs, queuedMs, tried: before } = facts
+  const ms = headMs - queuedMs
+  if (before === undefined) return answered === 0 ? '' : `,"tried":[{"upstream":"${upstream}","outcome":${answered},"ms":${round(ms)}}]`
+  const all = answered === 0 ? before : [...before, { upstream, account: facts.account, model: facts.served, outcome: answered, ms }]
   let list = ''
-  for (const { upstream: name, outcome, ms } of facts.tried) {
-    const word = typeof outcome === 'number' ? outcome : `"${outcome}"`
-    list += `${list === '' ? '' : ','}{"upstream":"${name}","outcome":${word},"ms":${round(ms)}}`
+  for (const one of all) {
+    const word = typeof one.outcome === 'number' ? one.outcome : `"${one.outcome}"`
+    // With a single attempt there is nothing to tell apart.
+    const whose = all.length === 1 ? '' : whoseOf(one, facts.model)
+    list += `${list === '' ? '' : ','}{"upstream":"${one.upstream}"${whose},"outcome":${word},"ms":${round(one.ms)}}`
   }
-  return last === '' ? `,"tried":[${list}]` : `,"tried":[${list},${last}]`
+  return `,"tried":[${list}]`
+}
+
+/** What tells attempts at one upstream apart: whose key it was, and the model where it is not the one that the line names. */
+function whoseOf({ account, model }: Tried, named: string): string {
+  const key = account === '' ? '' : `,"account":"${account}"`
+  return model === '' || model === named ? key : `${key},"model":${text(model)}`
 }
 
 function tokens({ usage }: Facts): string {
@@ -138,16 +200,7 @@ const withoutQuery = (path: string | undefined, target: string): string => {
   return query < 0 ? whole : whole.slice(0, query)
 }
 
-/** Names and paths come again and again: what was quoted once is remembered, as long as it is little. */
-const quoted = new Map<string, string>()
-
-function text(value: string): string {
-  const known = quoted.get(value)
-  if (known !== undefined) return known
-  const made = JSON.stringify(value.slice(0, 1_024))
-  if (quoted.size < 256 && value.length < 128) quoted.set(value, made)
-  return made
-}
+const text = (value: string): string => JSON.stringify(value.slice(0, 1_024))
 
 let second = 0
 let prefix = ''
