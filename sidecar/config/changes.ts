@@ -1,7 +1,8 @@
 import type { Config } from './config.ts'
 import type { Path } from './document.ts'
 import { isMapping } from './mapping.ts'
-import { showable, spelled } from './problems.ts'
+import { spelled } from './problems.ts'
+import { showable } from './showable.ts'
 import { configSchema } from './schema.ts'
 import { durationPattern, formatDuration, formatSize, sizePattern } from './units.ts'
 

@@ -4,6 +4,7 @@ import { disagreements, type Finding } from './agreement.ts'
 import { readDocument, type Document, type Path } from './document.ts'
 import { idleNames, listed, type Env } from './environmentNames.ts'
 import { expand, retyped } from './expand.ts'
+import { fileFault } from './fileFault.ts'
 import { clientsSchema } from './listenerSettings.ts'
 import { isMapping } from './mapping.ts'
 import { ConfigRefused, describe, type Problem } from './refused.ts'
@@ -118,14 +119,6 @@ function stepsOf(path: readonly v.IssuePathItem[] = []): Path {
 // A ConfigMap and a Secret hold at most 1 MiB.
 const largestFile = '1MiB'
 
-const fileFaults: Readonly<Record<string, string>> = {
-  ENOENT: 'does not exist: check the path, or what is mounted there',
-  ENOTDIR: 'does not exist: a part of the path is a file',
-  EISDIR: 'is a folder, not a file',
-  EACCES: 'cannot be read: permission denied',
-  EPERM: 'cannot be read: permission denied',
-}
-
 /** Reads a text file of a config; throws `ConfigRefused` with a sentence. */
 export async function readText(path: string): Promise<string> {
   try {
@@ -134,9 +127,8 @@ export async function readText(path: string): Promise<string> {
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
   } catch (cause) {
     if (cause instanceof ConfigRefused) throw cause
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-    if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') throw refusal(path, 'is not UTF-8 text')
-    throw refusal(path, fileFaults[code] ?? `cannot be read (${code || 'for an unknown reason'})`)
+    const isUnreadable = cause instanceof Error && 'code' in cause && cause.code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+    throw refusal(path, isUnreadable ? 'is not UTF-8 text' : fileFault(cause))
   }
 }
 

@@ -6,12 +6,16 @@ import { configSchema } from './schema.ts'
 
 export const jsonSchemaFile = new URL('config.schema.json', import.meta.url)
 
-/**
- * The JSON Schema of a config as people write it, for editors and for the chart's values; the text of `config.schema.json`. Without
- * `variables`, `${NAME}` is allowed only where any text is: a profile from the broker cannot ask for variables.
- */
-export function jsonSchema({ variables = true }: { readonly variables?: boolean } = {}): string {
-  const converted = toJsonSchema(configSchema, {
+/** The JSON Schema of a config as people write it, for editors; the text of `config.schema.json`. */
+export function jsonSchema(): string {
+  return schemaText({ title: 'Outrider config', ...(orVariable(converted(configSchema)) as object), definitions: { variable } })
+}
+
+export const schemaText = (schema: object): string => `${JSON.stringify(schema, withReason, 2)}\n`
+
+/** Of any part of it: `${NAME}` is allowed only where any text is, for a profile from the broker cannot ask for variables. */
+export const converted = (schema: v.GenericSchema): object =>
+  toJsonSchema(schema, {
     typeMode: 'input',
     // What only code can check (two settings that must agree, an IP address) is left to the sidecar.
     errorMode: 'ignore',
@@ -19,10 +23,6 @@ export function jsonSchema({ variables = true }: { readonly variables?: boolean 
     overrideSchema: ({ valibotSchema, jsonSchema: made }) =>
       'wrapped' in valibotSchema ? { ...made, ...v.getMetadata(valibotSchema.wrapped as v.GenericSchema) } : undefined,
   })
-  const settings = variables ? { ...(orVariable(converted) as object), definitions: { variable } } : converted
-  const titled = { title: 'Outrider config', ...settings }
-  return `${JSON.stringify(titled, withReason, 2)}\n`
-}
 
 const variable = { type: 'string', pattern: '\\$\\{[A-Za-z_]\\w*(?::-[^}]*)?\\}', description: 'Filled in from the environment.' }
 

@@ -1,6 +1,8 @@
 import type { Path } from './document.ts'
 import { isMapping } from './mapping.ts'
 import { modelMatcher } from './modelPattern.ts'
+import { nearest } from './nearest.ts'
+import { longestName, showable } from './showable.ts'
 
 interface Caution {
   readonly path: Path
@@ -37,14 +39,23 @@ function modelsOfNobody(root: Fields): Caution[] {
   const upstreams = items(root['upstreams'])
   const lists = upstreams.map(({ models }) => models)
   if (lists.length === 0 || !lists.every(Array.isArray)) return []
-  const isServed = modelMatcher(lists.flatMap(textsIn))
-  const message = 'is in the models of no upstream: calls for it find none'
+  const served = lists.flatMap(textsIn)
+  const isServed = modelMatcher(served)
   const { defaultModel, aliases } = fields(root['routing'])
   // The one place but a call itself whose name may be an alias; that is looked at where it stands.
   const isAlias = typeof defaultModel === 'string' && Object.hasOwn(fields(aliases), defaultModel)
   const places = isAlias ? asked(root) : [...asked(root), { path: ['routing', 'defaultModel'], model: defaultModel }]
-  return places.flatMap(({ path, model }) => (typeof model !== 'string' || isServed(model) ? [] : [{ path, message }]))
+  const known = served.filter((name) => !name.includes('*') && showable(name, longestName)).slice(0, mostCompared)
+  return places.flatMap(({ path, model }, at) => {
+    if (typeof model !== 'string' || isServed(model)) return []
+    const near = at < mostProposed ? nearest(model, known) : undefined
+    const proposal = near === undefined ? '' : `; did you mean "${near}"?`
+    return [{ path, message: `is in the models of no upstream: calls for it find none${proposal}` }]
+  })
 }
+
+/** A config of nothing but models must not cost seconds: each place is compared with each of them. */
+const [mostProposed, mostCompared] = [100, 1_000]
 
 interface Asked {
   readonly path: Path

@@ -4,6 +4,7 @@ import type { Document, Path } from './document.ts'
 import { isMapping } from './mapping.ts'
 import { nearest } from './nearest.ts'
 import type { Problem } from './refused.ts'
+import { longestName, longestValue, showable } from './showable.ts'
 
 type Issue = v.BaseIssue<unknown>
 
@@ -96,15 +97,6 @@ function unrepeated<Item extends { path: Path; message: string }>(list: readonly
     const key = `${spelled(path)} ${message}`
     return !seen.has(key) && seen.add(key)
   })
-}
-
-// Real keys are longer than any word of a config, and people paste them into the wrong place.
-const longestValue = 15
-const longestName = 31
-const keyLike = /^(?:sk|pk|rk|gsk|hf|xai|ghp)[-_]|^AIza|^eyJ|^(?:bearer|basic)\b|@/i
-
-export function showable(text: string, longest: number): boolean {
-  return text.length <= longest && !keyLike.test(text)
 }
 
 /** A value as far as it may be shown: what could be a key is only described. */

@@ -1,5 +1,6 @@
 import { bodyMargin, type Call, type Facts, type Tried } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
+import { beginningOf, decoder } from '../proxy/llm/coding.ts'
 import type { Level } from './log.ts'
 import { addedMs } from './metrics.ts'
 import { redacted } from './redact.ts'
@@ -156,15 +157,21 @@ const cost = (dollars: number | undefined): string => (dollars === undefined ? '
 function bodies({ facts: { bodies: kept }, wishes }: Call, secrets: readonly string[]): string {
   if (kept === undefined) return ''
   const known = wishes.key === undefined ? secrets : [...secrets, wishes.key]
-  const shown = (bytes: Buffer): string => {
-    const safe = Buffer.from(redacted(bytes.toString(), known))
+  const enough = kept.most + bodyMargin
+  const shown = (name: string, bytes: Buffer, isPart: boolean): string => {
+    if (bytes.length === 0) return ''
+    const safe = Buffer.from(redacted(bytes.toString('utf8', 0, enough), known))
     // What stands at the end of a part may be the beginning of a key that nobody can know as one.
-    const end = bytes.length < kept.most + bodyMargin ? safe.length : safe.length - bodyMargin
-    return JSON.stringify(safe.toString('utf8', 0, Math.max(0, Math.min(kept.most, end))))
+    const end = isPart || bytes.length >= enough ? safe.length - bodyMargin : safe.length
+    return `,"${name}":${JSON.stringify(safe.toString('utf8', 0, Math.max(0, Math.min(kept.most, end))))}`
   }
-  const request = kept.request === undefined ? '' : `,"request_body":${shown(kept.request)}`
-  return kept.reply.length === 0 ? request : `${request},"reply_body":${shown(Buffer.concat(kept.reply))}`
+  const request = shown('request_body', kept.request ?? none, false)
+  const reply = Buffer.concat(kept.reply)
+  const whole = kept.coding === '' ? reply : decoder(kept.coding)?.(reply)
+  return request + shown('reply_body', whole ?? beginningOf(kept.coding, reply), whole === undefined)
 }
+
+const none = Buffer.alloc(0)
 
 /** How a call ended for the client: whole, or in which of the ways in which it can fail. */
 export function endOf({ error, status, attempts }: Facts): 'complete' | 'client_gone' | 'timeout' | 'cut' | 'refused' | 'failed' {

@@ -79,6 +79,11 @@ export const catalogue = {
     'Time from the first event of a stream to its end, for each piece after the first in which it reached us.',
     ...genAi,
   ),
+  gen_ai_server_request_duration_seconds: histogram(
+    "Time from a request's last byte to the last byte of its answer, of the last attempt of a call.",
+    ...genAi,
+    'error_type',
+  ),
   gen_ai_server_time_to_first_token_seconds: histogram("Time from a request's last byte to the first event of its stream.", ...genAi),
   gen_ai_server_time_per_output_token_seconds: histogram(
     'Time from the first event of a stream to its end, for each token after the first.',
@@ -90,7 +95,7 @@ export const catalogue = {
   gateway_model_errors_total: counter('Calls that failed, by model and kind or status.', 'model', 'error_type'),
   router_selections_total: counter('Calls that were sent to an upstream, by model.', 'model'),
   router_errors_total: counter('Calls that found no usable upstream, by model and kind.', 'model', 'error'),
-  ai_requests_per_second: gauge('Calls that ended per second, over the last minute.'),
+  ai_requests_per_second: gauge('Calls that ended per second, over the last minute; without those of /health and /v1/stats.'),
   process_resident_memory_bytes: gauge('Resident memory of the process.'),
   process_cpu_seconds_total: counter('Processor time used, user and system.'),
   process_open_fds: gauge('File descriptors open.'),

@@ -21,6 +21,7 @@ interface Records {
   readonly duration: (errorType: string) => Spread
   readonly firstChunk: () => Spread
   readonly eachChunk: () => Spread
+  readonly serverDuration: (errorType: string) => Spread
   readonly firstToken: () => Spread
   readonly eachToken: () => Spread
   readonly input: () => Spread
@@ -35,16 +36,18 @@ export interface Outcome {
 }
 
 /** The metrics of OpenTelemetry's conventions for calls of models. */
-export function genAi(all: Exposition, mostModels: number) {
+export function genAi(all: Exposition, byModel: <Item>(make: (model: string) => Item) => (model: string) => Item) {
   const durations = histograms(all, 'gen_ai_client_operation_duration_seconds', genAiDurations)
   const firstChunks = histograms(all, 'gen_ai_client_operation_time_to_first_chunk_seconds', genAiDurations)
   const eachChunks = histograms(all, 'gen_ai_client_operation_time_per_output_chunk_seconds', genAiDurations)
+  const serverDurations = histograms(all, 'gen_ai_server_request_duration_seconds', genAiDurations)
   const firstTokens = histograms(all, 'gen_ai_server_time_to_first_token_seconds', genAiFirstTokens)
   const eachTokens = histograms(all, 'gen_ai_server_time_per_output_token_seconds', genAiEachToken)
   const tokens = histograms(all, 'gen_ai_client_token_usage', genAiTokens)
 
   const recordsOf = (labels: Labels): Records => ({
-    duration: remembered((errorType: string) => durations(errorType === '' ? labels : { ...labels, error_type: errorType })),
+    duration: remembered((errorType: string) => durations(failed(labels, errorType))),
+    serverDuration: remembered((errorType: string) => serverDurations(failed(labels, errorType))),
     firstChunk: once(() => firstChunks(labels)),
     eachChunk: once(() => eachChunks(labels)),
     firstToken: once(() => firstTokens(labels)),
@@ -55,7 +58,7 @@ export function genAi(all: Exposition, mostModels: number) {
   const addressOf = remembered((address: string) => {
     const server = serverLabels(new URL(address))
     return remembered((operation: string) =>
-      bounded(mostModels, 'other', (model) => {
+      byModel((model) => {
         const labels = { gen_ai_operation_name: operationNames[operation] ?? operation, ...server, gen_ai_request_model: model }
         const unknown = once(() => recordsOf(labels))
         const served = bounded(mostServed, 'other', (name) => recordsOf({ ...labels, gen_ai_response_model: name }))
@@ -71,10 +74,16 @@ export function genAi(all: Exposition, mostModels: number) {
     if (facts.attempts === 0 || !tellsTokens(facts.operation)) return
     const records = upstreamOf(url)(facts.operation)(facts.model)(facts.usage?.model ?? '')
     records.duration(errorType).observe(seconds, trace, facts.overMs)
+    if (facts.sentMs > 0) records.serverDuration(errorType).observe(serverSeconds(facts))
     if (facts.eventMs > 0) observeStream(records, facts, trace)
     observeTokens(records, facts)
   }
 }
+
+const failed = (labels: Labels, errorType: string): Labels => (errorType === '' ? labels : { ...labels, error_type: errorType })
+
+/** Without what came before it, and without what a slow client takes to read. */
+const serverSeconds = ({ sentMs, endedMs, overMs }: Facts): number => Math.max(0, (endedMs >= sentMs ? endedMs : overMs) - sentMs) / 1_000
 
 /** What a stream tells of the model's server: the first event is its first token, and the others come one by one. */
 function observeStream(records: Records, facts: Facts, trace: string | undefined): void {

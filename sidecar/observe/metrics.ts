@@ -4,12 +4,13 @@ import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
 import { additions, durations } from './catalogue.ts'
 import { failedAttempts } from './failedAttempts.ts'
+import { formatFor } from './formatFor.ts'
 import { genAi } from './genAi.ts'
 import { perSecond } from './perSecond.ts'
 import { readings, type Readings } from './readings.ts'
 import { remembered } from './remembered.ts'
 import { statusOf } from './statusOf.ts'
-import { contentTypes, counters, exposition, histograms, type Format, type Count } from './tallies.ts'
+import { contentTypes, counters, exposition, histograms, type Count } from './tallies.ts'
 import { upstreamCounts, type UpstreamCounts } from './upstreamCounts.ts'
 
 export interface Metrics extends UpstreamCounts {
@@ -35,7 +36,8 @@ export function metrics(sources: Readings): Metrics {
   const added = histograms(all, 'outrider_added_seconds', additions)
   const tokens = counters(all, 'outrider_tokens_total')
   const bytes = counters(all, 'outrider_bytes_total')
-  const genAiOf = genAi(all, mostModels)
+  const byModel = <Item>(make: (model: string) => Item) => bounded(mostModels, 'other', make, sources.isNamedModel)
+  const genAiOf = genAi(all, byModel)
   const requests = counters(all, 'gateway_requests_total')
   const gatewayDurations = histograms(all, 'gateway_request_duration_seconds', durations)
   const modelErrors = counters(all, 'gateway_model_errors_total')
@@ -50,7 +52,7 @@ export function metrics(sources: Readings): Metrics {
   const addedToFirstByte = added({ to: 'first_byte' })
   const labelOf = remembered(statusLabels())
   const countFailed = failedAttempts(all, labelOf)
-  const modelOf = bounded(mostModels, 'other', (model) => ({
+  const modelOf = byModel((model) => ({
     requests: remembered((status: number) => requests({ model, status: labelOf(status) })),
     duration: gatewayDurations({ model }),
     selections: selections({ model }),
@@ -88,7 +90,8 @@ export function metrics(sources: Readings): Metrics {
       const model = modelOf(facts.model === '' ? 'none' : facts.model)
       const operation = operationOf(facts.operation)
       const status = statusOf(facts)
-      rate.count(overMs)
+      // Whoever looks after us asks these, how much there is to do for models or not.
+      if (facts.operation !== 'health' && facts.operation !== 'stats') rate.count(overMs)
       operation.calls(status).n++
       model.requests(status).n++
       model.duration.observe(seconds)
@@ -116,7 +119,7 @@ export function metrics(sources: Readings): Metrics {
       errorsOf(kind).n++
     },
     tell: async (accept = '') => {
-      const format: Format = /application\/openmetrics-text/i.test(accept) ? 'openmetrics' : 'prometheus'
+      const format = formatFor(accept)
       return { type: contentTypes[format], text: await all.text(format) }
     },
   }

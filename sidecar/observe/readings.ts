@@ -14,6 +14,8 @@ export interface Readings {
   readonly droppedLines: () => number
   readonly pins: () => number
   readonly config: () => ConfigReading
+  /** The config in use speaks of this model. */
+  readonly isNamedModel: (model: string) => boolean
   readonly canaries: () => readonly Trial[]
   readonly upstreamStates: () => readonly { readonly upstream: string; readonly state: HealthState }[]
 }

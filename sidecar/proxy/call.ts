@@ -136,6 +136,8 @@ export interface Bodies {
   readonly most: number
   request: Buffer | undefined
   readonly reply: Buffer[]
+  /** How the reply is compressed; empty for one that is not. */
+  coding: string
 }
 
 /** No key is longer. */

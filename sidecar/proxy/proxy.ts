@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts'
 import type { Followed } from '../config/follow.ts'
 import { openLog, type Log } from '../observe/log.ts'
 import { metrics as openMetrics } from '../observe/metrics.ts'
+import { namedModels } from '../observe/namedModels.ts'
 import { openCanaries } from './canary/canaries.ts'
 import { sayCanary } from './canary/news.ts'
 import { wheel, type Clock } from './clock.ts'
@@ -89,6 +90,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     droppedLines: log.dropped,
     pins: () => lasting.pinBook.size,
     config: () => reloading.state(),
+    isNamedModel: (model) => namedModels(live.current.config).has(model),
     canaries: () => canaries.all(),
     upstreamStates: () => statesOf(live.current.targets, clock.now()),
   })
@@ -155,10 +157,7 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
     adminPort: admin.port,
     controlPort: control?.port,
     addresses: listening.addresses,
-    drain: async () => {
-      await ports.leave()
-      await close()
-    },
+    drain: () => ports.leave().then(close),
     close,
     toldToQuit: quitting.promise,
     reload: reloading.now,

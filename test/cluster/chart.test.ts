@@ -67,6 +67,19 @@ test('the two entries of the webhook share no pod and leave none out', async () 
   }
 })
 
+test('a slip in a profile is refused by Helm, with its place', async () => {
+  const upstreams = [{ name: 'fake', url: 'http://127.0.0.1:9/v1' }]
+  for (const [profile, place] of [
+    [{ config: { upstreams, limits: { inFlght: 1 } } }, 'inFlght'],
+    [{ config: { upstreams, timeouts: { total: 5 } } }, 'total'],
+    [{ config: {} }, 'upstreams'],
+    [{ config: { upstreams }, inject: { cpuRequest: '20x' } }, 'cpuRequest'],
+  ] as const) {
+    for (const helm of ['helm3', 'helm4'] as const)
+      await assert.rejects(rendered({ profiles: { default: profile } }, helm), new RegExp(`schema[^]*${place}`))
+  }
+})
+
 test('the Deployment is let into a restricted namespace, and its profiles are ones that the injector takes', async () => {
   await namespace(api, 'strict', { 'pod-security.kubernetes.io/enforce': 'restricted' })
   const objects = await rendered({ profiles, sidecar: { runAsUser: 1_000_660_000 } })

@@ -153,6 +153,12 @@ test('files that the config names and that cannot be used are told by setting', 
   const bad = await run(t, 'proxy', '--config', unusable)
   assert.equal(bad.code, 64)
   assert.match(bad.err, /listen\.tls\.cert: is of no use/)
+  const root = configWith(t, { listen: { port: 0 }, admin: { port: 0 }, upstreams, network: { ca: '/nowhere/ca.pem' } })
+  const untrusting = await run(t, 'proxy', '--config', root)
+  assert.deepEqual(
+    [untrusting.code, untrusting.err],
+    [64, 'The config is refused:\n/nowhere/ca.pem network.ca: does not exist: check the path, or what is mounted there\n'],
+  )
   const clients = configWith(t, { listen: { port: 0 }, admin: { port: 0 }, upstreams, clientsFile: '/nowhere/clients.yaml' })
   const unread = await run(t, 'proxy', '--config', clients)
   assert.equal(unread.code, 64)

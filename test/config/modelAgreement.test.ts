@@ -39,6 +39,7 @@ test('a model that no upstream has is warned of wherever calls are sent to it, i
   ]
   const routing = { aliases: { fast: 'smal', quick: 'small' }, fallbacks: [{ model: 'gpt-5' }, { model: 'spare' }], defaultModel: 'big' }
   const routes = [{ name: 'r', models: ['gpt-5'], fallbacks: [{ model: 'other' }], canary: { model: 'next' } }]
+  const near = new Map([['routing.aliases.fast', '; did you mean "small"?']])
   const places = [
     'routing.aliases.fast',
     'routing.fallbacks[1].model',
@@ -48,7 +49,7 @@ test('a model that no upstream has is warned of wherever calls are sent to it, i
   ]
   assert.deepEqual(
     [...(await warningsOf({ upstreams, routing, routes }))].toSorted(),
-    places.map((place) => `${place}: is in the models of no upstream: calls for it find none`).toSorted(),
+    places.map((place) => `${place}: is in the models of no upstream: calls for it find none${near.get(place) ?? ''}`).toSorted(),
   )
   const open = [...upstreams, { name: 'c', url: 'https://c.example' }]
   assert.deepEqual(await warningsOf({ upstreams: open, routing, routes }), [])

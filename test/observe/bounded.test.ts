@@ -23,6 +23,17 @@ test('a name of absurd length takes no place', () => {
   assert.equal(of('a'), 'a')
 })
 
+test('a name that is vouched for takes no place, and is taken when there is none', () => {
+  const long = 'y'.repeat(129)
+  const of = bounded(
+    1,
+    'other',
+    (name) => name,
+    (name) => ['v', 'w', long, 'other'].includes(name),
+  )
+  assert.deepEqual(['v', 'a', 'b', 'w', long, 'other'].map(of), ['v', 'a', 'other', 'w', long, 'other'])
+})
+
 test('whatever the names are, no label is made twice and there are never more than the limit and one', () => {
   fc.assert(
     fc.property(fc.array(fc.string({ unit: 'binary' }), { maxLength: 50 }), fc.integer({ min: 0, max: 20 }), (names, limit) => {

@@ -18,6 +18,7 @@ const open = (): Metrics =>
     pins: () => 0,
     droppedLines: () => 7,
     upstreamStates: () => [],
+    isNamedModel: (model) => model === 'named',
     canaries: () => [],
     config: () => ({ hash: 'abc', loadedMs: 8_000, reloads: { applied: 2, unchanged: 0, refused: 1 } }),
   })
@@ -64,6 +65,38 @@ test('failures are counted by kind and fault, errors of the upstream by status',
   assert.equal(await valueOf(all, 'router_errors_total', { model: 'm', error: 'reply_cut' }), undefined)
   assert.equal(await valueOf(all, 'router_errors_total', { model: 'none', error: 'not_found' }), undefined)
   assert.equal(await valueOf(all, 'gateway_requests_total', { model: 'none', status: '404' }), 1)
+})
+
+test('a duration of the server begins with the last byte of the request, and ends with that of the answer', async () => {
+  const all = open()
+  const labels = { gen_ai_operation_name: 'chat', gen_ai_provider_name: 'openai', server_address: 'api.openai.com', server_port: '443' }
+  const sum = (more: Record<string, string> = {}): Promise<number | undefined> =>
+    valueOf(all, 'gen_ai_server_request_duration_seconds_sum', { ...labels, gen_ai_request_model: 'm', ...more })
+  over(all, { sentMs: 1_250, endedMs: 1_500 })
+  assert.equal(await sum(), 0.25, 'and not with what a slow client took to read it')
+  over(all, { status: 504, error: 'total_timeout', sentMs: 1_250 })
+  assert.equal(await sum({ error_type: 'total_timeout' }), 0.75, 'of one that never came, with the end of the wait')
+  over(all, { status: 502, error: 'reply_cut', sentMs: 1_500, endedMs: 1_250 })
+  assert.equal(await sum({ error_type: 'reply_cut' }), 0.5, 'the end of an earlier attempt is none of this one')
+  over(all, { status: 502, error: 'connect_failed' })
+  assert.equal(await sum({ error_type: 'connect_failed' }), undefined, 'what was never sent, no server was at work on')
+})
+
+test('who looks after the sidecar adds nothing to the requests a second', async () => {
+  const all = open()
+  for (const operation of ['health', 'stats'] as const) over(all, { operation, attempts: 0, model: '' })
+  assert.equal(await valueOf(all, 'ai_requests_per_second'), 0)
+  assert.equal(await valueOf(all, 'outrider_calls_total', { operation: 'health', status: '200' }), 1)
+})
+
+test('a model that the config names keeps its series, however many names clients have made up before it', async () => {
+  const all = open()
+  for (let n = 0; n < 200; n++) over(all, { model: `made-up-${n}` })
+  over(all, { model: 'named' })
+  assert.equal(await valueOf(all, 'gateway_requests_total', { model: 'named', status: '200' }), 1)
+  assert.equal(await valueOf(all, 'gateway_requests_total', { model: 'other', status: '200' }), 100)
+  const series = await seriesOf(all)
+  assert.ok(series.some(({ name, labels }) => name.startsWith('gen_ai_') && labels['gen_ai_request_model'] === 'named'))
 })
 
 test('a client that left before the head counts as 499', async () => {

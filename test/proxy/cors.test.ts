@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { answers, chat, provider } from '../fixtures/provider.ts'
+import { answers, chat, deadUpstream, provider } from '../fixtures/provider.ts'
 import { rawClient, repliesIn } from '../fixtures/rawClient.ts'
 import { startSidecar, type Document } from '../fixtures/startSidecar.ts'
 
@@ -89,10 +91,30 @@ test('an answer has our headers once, whatever the upstream says', async (t) => 
   assert.equal((await upstream.request(0)).headers.origin, page)
 })
 
+test('what an answer depends on is said once, where the upstream says so too', async (t) => {
+  const told = ['Origin', 'Accept-Encoding, origin', '*', 'x-origin']
+  const upstream = await provider(
+    t,
+    told.map((vary) => answers(200, {}, { vary })),
+  )
+  const sidecar = await startSidecar(t, upstream.url, { cors: { origins: [page] } })
+  const varies: (string | null)[] = []
+  for (const _vary of told) varies.push((await fetch(`${sidecar.url}/models`)).headers.get('vary'))
+  assert.deepEqual(varies, ['Origin', 'Accept-Encoding, origin', '*', 'x-origin, origin'])
+})
+
+test('a page that calls with credentials may read every header of ours by its name', async (t) => {
+  const sidecar = await startSidecar(t, await deadUpstream(), { cors: { origins: [page], credentials: true } })
+  const reply = await fetch(`${sidecar.url}/chat/completions`, { method: 'POST', body: '{}', headers: { origin: page } })
+  const exposed = new Set((reply.headers.get('access-control-expose-headers') ?? '').split(', '))
+  const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
+  const told = new Set([...readme.matchAll(/`(x-outrider-[a-z-]+)/g)].map(([, name = '']) => name))
+  assert.ok(told.size > 5)
+  for (const name of told) assert.ok(exposed.has(name), name)
+})
+
 test('a page may read the errors that are ours', async (t) => {
-  const upstream = await provider(t, [])
-  await upstream.close()
-  const sidecar = await startSidecar(t, upstream.url, { cors: { origins: ['*'] } })
+  const sidecar = await startSidecar(t, await deadUpstream(), { cors: { origins: ['*'] } })
   const reply = await fetch(`${sidecar.url}/chat/completions`, { method: 'POST', body: '{}', headers: { origin: page } })
   assert.deepEqual([reply.status, reply.headers.get('access-control-allow-origin')], [502, '*'])
   assert.equal(reply.headers.get('access-control-expose-headers'), '*')

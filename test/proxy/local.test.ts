@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import packageJson from '../../package.json' with { type: 'json' }
-import { answers, chat, paced, provider } from '../fixtures/provider.ts'
+import { answers, chat, deadUpstream, paced, provider } from '../fixtures/provider.ts'
 import { rawClient, repliesIn } from '../fixtures/rawClient.ts'
 import { status } from '../../sidecar/observe/status.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
@@ -69,9 +69,7 @@ test('one failure degrades an upstream, five in a row make it unhealthy, and a s
 })
 
 test('an upstream that refuses connections is unhealthy after five attempts', async (t) => {
-  const upstream = await provider(t, [])
-  await upstream.close()
-  const sidecar = await startSidecar(t, upstream.url)
+  const sidecar = await startSidecar(t, await deadUpstream())
   for (let n = 0; n < 5; n++) assert.equal(await call(sidecar), 502)
   const { upstreams } = await healthOf(sidecar)
   assert.deepEqual([upstreams[0]?.status, upstreams[0]?.last_failure?.what], ['unhealthy', 'connect_failed'])

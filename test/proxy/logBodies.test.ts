@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
 import { test } from 'node:test'
+import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { answers, chat, provider } from '../fixtures/provider.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 
@@ -56,4 +58,55 @@ test('with log.bodies their beginnings are in the line of the call, up to the si
   const long = await sidecar.callLine(3)
   for (const name of ['request_body', 'reply_body']) assert.ok(String(long[name]).length <= 2_048 && String(long[name]).length > 2_000)
   for (const secret of secrets) assert.equal(sidecar.log().includes(secret), false, secret)
+})
+
+test('a body a little longer than the size is cut to it as well', async (t) => {
+  const upstream = await provider(t, chat('fine'))
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '1KiB' } })
+  await post(sidecar, 'y'.repeat(1_024))
+  assert.equal(String((await sidecar.callLine(0))['request_body']).length, 1_024)
+})
+
+test('a compressed reply is logged as what it says, as far as it was kept, and one that is none not at all', async (t) => {
+  const said = JSON.stringify({ model: 'm', choices: [{ message: { content: `the key is ${upstreamKey}` } }] })
+  // Hardly gets smaller: of all of it no more is kept than would be of the text.
+  const long = Buffer.from(Array.from({ length: 4_000 }, (_, n) => hash('sha256', String(n), 'base64')).join(' '))
+  const packed = (coding: string, bytes: Buffer) => answers(200, bytes, { 'content-encoding': coding })
+  const replies = [
+    packed('gzip', gzipSync(said)),
+    packed('deflate', deflateSync(said)),
+    packed('br', brotliCompressSync(said)),
+    packed('zstd', zstdCompressSync(said)),
+    packed('gzip', gzipSync(long)),
+    packed('gzip', gzipSync(Buffer.alloc(64 << 20, 'x'))),
+    packed('x-none', Buffer.from(said)),
+    packed('gzip', Buffer.from(said)),
+  ]
+  const upstream = await provider(t, replies)
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '1KiB' }, credentials: { fake: { value: upstreamKey } } })
+  const shown: unknown[] = []
+  for (const n of replies.keys()) {
+    // Of some of these answers no client could make anything.
+    await post(sidecar, 'hi').catch(() => {})
+    shown.push((await sidecar.callLine(n))['reply_body'])
+  }
+  const whole = said.replace(upstreamKey, '[redacted]')
+  assert.deepEqual(shown.slice(0, 4), [whole, whole, whole, whole])
+  assert.equal(shown[4], long.toString('utf8', 0, 1_024))
+  assert.match(String(shown[5]), /^x{1024}$/)
+  assert.deepEqual(shown.slice(6), [undefined, undefined])
+  assert.equal(sidecar.log().includes(upstreamKey), false)
+})
+
+test('a compressed reply that breaks off in the middle of a key shows nothing of it', async (t) => {
+  const said = `${'x'.repeat(1_500)} ${upstreamKey.slice(0, -1)}`
+  // As far as it goes, without an end.
+  const begun = gzipSync(said, { finishFlush: constants.Z_SYNC_FLUSH })
+  const upstream = await provider(t, ({ res, reset }) => {
+    res.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip', 'content-length': '5000' })
+    res.write(begun, reset)
+  })
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '2KiB' }, credentials: { fake: { value: upstreamKey } } })
+  await post(sidecar, 'hi').catch(() => {})
+  assert.match(String((await sidecar.callLine(0))['reply_body']), /^x{400,}$/)
 })

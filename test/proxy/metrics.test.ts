@@ -66,3 +66,14 @@ test('clients that make up models cannot make up series', async (t) => {
   assert.equal(names.length, 101)
   assert.ok(names.includes('gateway_requests_total other 200'))
 })
+
+test('a model that the config names is told by its name, however many others came before it', async (t) => {
+  const upstream = await provider(t, chat('fine'))
+  const sidecar = await startSidecar(t, upstream.url, { models: [{ name: 'priced' }], routing: { aliases: { quick: 'small' } } })
+  for (let n = 0; n < 101; n++) await (await ask(sidecar, `model-${n}`)).text()
+  for (const model of ['priced', 'quick', 'small', 'stranger']) await (await ask(sidecar, model)).text()
+  await sidecar.callLine(104)
+  const told = await values(sidecar)
+  const counts = ['priced', 'quick', 'small', 'other'].map((model) => told.get(`gateway_requests_total ${model} 200`))
+  assert.deepEqual(counts, [1, 1, 1, 2])
+})

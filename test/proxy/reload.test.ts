@@ -104,12 +104,15 @@ test('a bad config is refused whole and told once with all that is wrong, and th
   const upstream = await provider(t, chat('hi'))
   const outrider = await reloading(t, upstream.url)
   const [hash] = Object.keys(await metric(outrider, 'outrider_config_info'))
+  const lastSuccess = () => metric(outrider, 'outrider_config_last_success_timestamp_seconds')
+  const began = await lastSuccess()
   await outrider.change({ timeouts: { totl: '1s' }, limits: { jsonBody: '1B', inFlight: 0 }, log: { level: 'error' } }, 'refused')
   const message = String(lastMessage(outrider))
   assert.match(message, /^the config is refused, the one from before stays in use: .*outrider\.json/)
   assert.match(message, /timeouts\.totl: unknown key; did you mean "total"\?; .*limits\.inFlight: must be/)
   assert.equal(await status(outrider), 200)
   assert.deepEqual(await metric(outrider, 'outrider_config_reload_total'), { applied: 0, unchanged: 0, refused: 1 })
+  assert.deepEqual(await lastSuccess(), began)
 
   // The same mistake in another text is no news; the next line of the log is another's.
   await outrider.change({ timeouts: { totl: '2s' }, limits: { inFlight: 0 } }, '')
@@ -120,7 +123,9 @@ test('a bad config is refused whole and told once with all that is wrong, and th
   assert.equal(outrider.stdout().split('is refused').length - 1, 2, 'once by itself, once for the signal')
   assert.equal((await metric(outrider, 'outrider_config_reload_total'))['applied'], 1)
   assert.notDeepEqual(Object.keys(await metric(outrider, 'outrider_config_info')), [hash])
-  const since = Date.now() / 1_000 - ((await metric(outrider, 'outrider_config_last_success_timestamp_seconds'))[''] ?? 0)
+  const later = await lastSuccess()
+  assert.ok(Number(later['']) > Number(began['']))
+  const since = Date.now() / 1_000 - Number(later[''])
   assert.ok(since >= 0 && since < 60, `${since} s`)
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chat, eachCut, provider } from '../fixtures/provider.ts'
+import { chat, eachCut, provider, stall } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 
 eachCut('the alias is a chat call that streams: one word is spliced in, nothing else touched, and a header says so', async (t, cut) => {
@@ -48,4 +48,13 @@ test('what cannot be made a stream is refused, and no attempt is made', async (t
     assert.deepEqual([reply.status, reply.headers.get('x-outrider-error')], [400, 'bad_request'], body)
     await reply.text()
   }
+})
+
+test('before anything has come the alias waits as a stream does, not as an answer that comes at once', async (t) => {
+  const upstream = await provider(t, stall())
+  const sidecar = await startSidecar(t, upstream.url, { timeouts: { total: '100ms', firstEvent: '300ms' } })
+  const ask = (path: string): Promise<Response> => fetch(`${sidecar.url}${path}`, { method: 'POST', body: '{"model":"m","messages":[]}' })
+  const [alias, plain] = await Promise.all([ask('/chat/completions/stream'), ask('/chat/completions')])
+  assert.equal(alias.headers.get('x-outrider-error'), 'first_event_timeout')
+  assert.equal(plain.headers.get('x-outrider-error'), 'total_timeout')
 })

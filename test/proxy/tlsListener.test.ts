@@ -88,7 +88,7 @@ test('at the start, files that cannot be used are refused with a sentence', asyn
     [nowhere, server.keyPath, /listen\.tls\.cert: does not exist/],
     [server.certPath, nowhere, /listen\.tls\.key: does not exist/],
     [server.certPath, stranger.keyPath, /listen\.tls\.cert: is not the certificate of that key/],
-    [folder(t), server.keyPath, /listen\.tls\.cert: cannot be read \(EISDIR\)/],
+    [folder(t), server.keyPath, /listen\.tls\.cert: is a folder, not a file/],
   ] as const
   for (const [cert, key, says] of refusals) {
     await assert.rejects(startSidecar(t, 'http://127.0.0.1:1', { listen: { tls: { cert, key } } }), (err) => {

@@ -70,7 +70,7 @@ suite('trust', { concurrency: true }, () => {
     const script = `
       import { openTrust } from ${JSON.stringify(join(import.meta.dirname, '../../sidecar/proxy/upstream/trust.ts'))}
       import { connect } from 'node:tls'
-      const trust = openTrust({ cas: [process.argv[1]], cert: undefined, key: undefined }, () => {})
+      const trust = openTrust({ cas: [{ setting: 'network.ca', file: process.argv[1] }] }, () => {})
       for (const port of process.argv.slice(2)) {
         const socket = connect({ port: Number(port), host: '127.0.0.1', secureContext: trust.context() })
         await new Promise((done, fail) => socket.once('secureConnect', done).once('error', fail))
@@ -116,10 +116,13 @@ suite('trust', { concurrency: true }, () => {
     writeFileSync(join(place, 'text'), 'no certificate')
     writeFileSync(join(place, 'broken'), '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n')
     const refusals: [Document, RegExp][] = [
-      [{ ca: join(place, 'none') }, /none: cannot be read \(ENOENT\)/],
-      [{ ca: join(place, 'text') }, /text: holds no certificate in PEM form/],
-      [{ ca: join(place, 'broken') }, /broken: holds a certificate that cannot be read, number 1 of 1/],
-      [{ cert: client.certPath, key: server.keyPath }, /server\.key: cannot be used with .*client\.crt \(.*key values mismatch/],
+      [{ ca: join(place, 'none') }, /none upstreams\.fake\.tls\.ca: does not exist: check the path/],
+      [{ ca: join(place, 'text') }, /text upstreams\.fake\.tls\.ca: holds no certificate in PEM form/],
+      [{ ca: join(place, 'broken') }, /broken upstreams\.fake\.tls\.ca: holds a certificate that cannot be read, number 1 of 1/],
+      [
+        { cert: client.certPath, key: server.keyPath },
+        /server\.key upstreams\.fake\.tls\.key: cannot be used with .*client\.crt \(.*key values mismatch/,
+      ],
     ]
     for (const [tls, says] of refusals) {
       await assert.rejects(startSidecar(t, 'https://127.0.0.1:1', {}, { tls }), (err) => {

@@ -115,6 +115,8 @@ test('tokens, times and what we added of them are measured under the names of Op
   assert.equal(value('gen_ai_client_operation_duration_seconds_count', labels), 2)
   assert.equal(value('gen_ai_client_operation_duration_seconds_count', { ...both, error_type: '429' }), 1)
   assert.equal(value('gen_ai_client_operation_time_to_first_chunk_seconds_count', labels), 1)
+  assert.equal(value('gen_ai_server_request_duration_seconds_count', labels), 2)
+  assert.equal(value('gen_ai_server_request_duration_seconds_count', { ...both, error_type: '429' }), 1)
   assert.equal(value('gen_ai_server_time_to_first_token_seconds_count', labels), 1)
   assert.equal(value('gen_ai_server_time_per_output_token_seconds_count', labels), 1)
   assert.equal(value('outrider_tokens_total', { model: 'asked', type: 'input' }), 40)
@@ -170,6 +172,11 @@ test('what we add holds no wait for the upstream or for its first event', async 
   const line = await sidecar.callLine(0)
   const [total, added] = [Number(line['total_ms']), Number(line['added_ms'])]
   assert.ok(added > 0 && added < total - 150, `${added} of ${total}`)
+  const series = parseExposition(await (await fetch(`${sidecar.adminUrl}/metrics`)).text())
+  for (const to of ['call', 'first_byte']) {
+    const sum = series.find(({ name, labels }) => name === 'outrider_added_seconds_sum' && labels['to'] === to)?.value ?? 0
+    assert.ok(sum > 0 && sum < (total - 150) / 1_000, `${to}: ${sum} s`)
+  }
 })
 
 test('a call of a model with a price tells what it cost', async (t) => {

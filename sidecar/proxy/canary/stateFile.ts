@@ -1,5 +1,6 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import * as v from 'valibot'
+import { fileFault } from '../../config/fileFault.ts'
 import { trialStates, type Setting } from './trial.ts'
 import type { KeptWeights } from './upstreamWeights.ts'
 
@@ -33,9 +34,8 @@ export async function readState(file: string): Promise<Kept | undefined> {
   try {
     text = await readFile(file, 'utf8')
   } catch (err) {
-    const { code } = err as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
-    throw new Error(`${file} cannot be read (${code ?? 'for an unknown reason'})`, { cause: err })
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw new Error(`${file} ${fileFault(err)}`, { cause: err })
   }
   const found = v.safeParse(content, parsed(text))
   if (!found.success) throw new Error(`${file} does not hold weights as Outrider writes them`)

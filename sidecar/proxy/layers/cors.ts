@@ -51,13 +51,20 @@ function preflight(call: Call, origin: string | undefined, { methods, headers, c
 function ruled({ headers }: Reply, origin: string | undefined, { credentials }: CorsOptions): Headers {
   const out: Headers = {}
   for (const name in headers) if (!name.startsWith('access-control-')) out[name] = headers[name]
-  if (origin !== '*') out['vary'] = [headers['vary'] ?? [], 'origin'].flat().join(', ')
+  if (origin !== '*') out['vary'] = varying(headers['vary'])
   if (origin === undefined) return out
   out['access-control-allow-origin'] = origin
   // With credentials a star is taken for the name of a header.
   out['access-control-expose-headers'] = credentials ? [...Object.keys(out).filter(isTold), ...ours].join(', ') : '*'
   if (credentials) out['access-control-allow-credentials'] = 'true'
   return out
+}
+
+/** What the upstream says of it stays: it may well choose its answer by our origins too. */
+function varying(theirs: Headers[string]): string {
+  const said = [theirs ?? []].flat().join(', ')
+  if (said === '') return 'origin'
+  return /(?:^|[\s,])(?:origin|\*)(?:$|[\s,])/i.test(said) ? said : `${said}, origin`
 }
 
 const ours = [
@@ -71,6 +78,7 @@ const ours = [
   'x-outrider-cache',
   'x-outrider-missing',
   'x-outrider-edited',
+  'x-outrider-not-repeated',
 ]
 const isTold = (name: string): boolean => name !== 'set-cookie' && !name.startsWith('access-control-') && !name.startsWith('x-outrider-')
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
+import { fileFault } from '../../config/fileFault.ts'
 import { ConfigRefused } from '../../config/refused.ts'
 import { watchFiles } from '../../config/watchFiles.ts'
 
@@ -60,8 +61,6 @@ function readText(files: Tls, which: 'cert' | 'key'): string {
   try {
     return readFileSync(files[which], 'utf8')
   } catch (err) {
-    const { code } = err as NodeJS.ErrnoException
-    const why = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
-    throw new ConfigRefused(files[which], [{ path: `listen.tls.${which}`, message: why }])
+    throw new ConfigRefused(files[which], [{ path: `listen.tls.${which}`, message: fileFault(err) }])
   }
 }

@@ -14,7 +14,7 @@ import { firstBytes } from './firstBytes.ts'
 import { names } from './names.ts'
 import { pool, type Pool } from './pool.ts'
 import { openHost, openStanding, type StandingOptions } from './standing.ts'
-import { openTrust } from './trust.ts'
+import { named, openTrust } from './trust.ts'
 
 export interface OpenTarget extends Target {
   readonly name: string
@@ -53,17 +53,13 @@ export function openTarget(
   const url = new URL(upstream.url)
   const secure = url.protocol === 'https:'
   const host = url.hostname.replace(/^\[|\]$/g, '')
-  const trust = openTrust(
-    { cas: [network.ca, upstream.tls?.ca].filter((path) => path !== undefined), cert: upstream.tls?.cert, key: upstream.tls?.key },
-    say,
-  )
+  const common = named('network.ca', network.ca)
+  const own = (which: 'ca' | 'cert' | 'key') => named(`upstreams.${upstream.name}.tls.${which}`, upstream.tls?.[which])
+  const trust = openTrust({ cas: [common, own('ca')].filter((one) => one !== undefined), cert: own('cert'), key: own('key') }, say)
   const aliases = network.hostAliases ?? {}
   const through = egressFor(url, upstream.proxy, egressRules(network, env))
   // Of its own: the certificate that we show to the upstream is not for the proxy.
-  const egressTrust =
-    through?.secure === true
-      ? openTrust({ cas: network.ca === undefined ? [] : [network.ca], cert: undefined, key: undefined }, say)
-      : trust
+  const egressTrust = through?.secure === true ? openTrust({ cas: common === undefined ? [] : [common] }, say) : trust
   const known = names({ now: clock.now, cacheMs: network.dnsCache, aliases })
   const placeFor = (http2: boolean): Place => ({
     host,

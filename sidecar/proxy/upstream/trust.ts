@@ -1,15 +1,25 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { fileFault } from '../../config/fileFault.ts'
 import { ConfigRefused } from '../../config/refused.ts'
 import { watchFiles } from '../../config/watchFiles.ts'
 
+interface Named {
+  /** What the config calls it. */
+  readonly setting: string
+  readonly file: string
+}
+
 export interface TrustFiles {
   /** Roots to trust besides the usual ones. */
-  readonly cas: readonly string[]
-  readonly cert: string | undefined
-  readonly key: string | undefined
+  readonly cas: readonly Named[]
+  readonly cert?: Named | undefined
+  readonly key?: Named | undefined
 }
+
+/** A file that a setting names, if it does. */
+export const named = (setting: string, file: string | undefined): Named | undefined => (file === undefined ? undefined : { setting, file })
 
 export interface Trust {
   readonly context: () => SecureContext
@@ -21,7 +31,7 @@ export interface Trust {
  * each connection would cost 36 ms of processor time each.
  */
 export function openTrust(files: TrustFiles, say: (level: 'info' | 'error', message: string) => void): Trust {
-  const paths = [...files.cas, files.cert, files.key].filter((path) => path !== undefined)
+  const paths = [...files.cas, files.cert, files.key].flatMap((one) => one?.file ?? [])
   if (paths.length === 0) {
     let usual: SecureContext | undefined
     return { context: () => (usual ??= createSecureContext()), close: () => {} }
@@ -56,32 +66,33 @@ function make({ cas, cert, key }: TrustFiles): SecureContext {
   try {
     return createSecureContext(options)
   } catch (err) {
-    throw refused(key ?? '', `cannot be used with ${cert ?? 'its certificate'} (${(err as Error).message})`)
+    throw refused(key, `cannot be used with ${cert?.file ?? 'its certificate'} (${(err as Error).message})`)
   }
 }
 
 const pem = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----/g
 
 /** Looked at one by one: OpenSSL passes over what it cannot read without a word, and every connection would fail instead. */
-function certificatesIn(path: string): string[] {
-  const found = read(path).match(pem) ?? []
-  if (found.length === 0) throw refused(path, 'holds no certificate in PEM form')
+function certificatesIn(from: Named): string[] {
+  const found = read(from).match(pem) ?? []
+  if (found.length === 0) throw refused(from, 'holds no certificate in PEM form')
   for (const [index, text] of found.entries()) {
     try {
       new X509Certificate(text)
     } catch (err) {
-      throw refused(path, `holds a certificate that cannot be read, number ${index + 1} of ${found.length} (${(err as Error).message})`)
+      throw refused(from, `holds a certificate that cannot be read, number ${index + 1} of ${found.length} (${(err as Error).message})`)
     }
   }
   return found
 }
 
-function read(path: string): string {
+function read(from: Named): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readFileSync(from.file, 'utf8')
   } catch (err) {
-    throw refused(path, `cannot be read (${(err as NodeJS.ErrnoException).code ?? 'for an unknown reason'})`)
+    throw refused(from, fileFault(err))
   }
 }
 
-const refused = (path: string, message: string): ConfigRefused => new ConfigRefused(path, [{ path: '', message }])
+const refused = (from: Named | undefined, message: string): ConfigRefused =>
+  new ConfigRefused(from?.file ?? '', [{ path: from?.setting ?? '', message }])
