@@ -5,6 +5,7 @@ import type { Level } from './log.ts'
 import { addedMs } from './metrics.ts'
 import { redacted } from './redact.ts'
 import { statusOf } from './statusOf.ts'
+import { withoutBegun } from './withoutBegun.ts'
 
 export interface AccessLogOptions {
   readonly write: (lines: string) => void
@@ -160,7 +161,7 @@ function bodies({ facts: { bodies: kept }, wishes }: Call, secrets: readonly str
   const enough = kept.most + bodyMargin
   const shown = (name: string, bytes: Buffer, isPart: boolean): string => {
     if (bytes.length === 0) return ''
-    const safe = Buffer.from(redacted(bytes.toString('utf8', 0, enough), known))
+    const safe = Buffer.from(withoutBegun(redacted(bytes.toString('utf8', 0, enough), known), known))
     // What stands at the end of a part may be the beginning of a key that nobody can know as one.
     const end = isPart || bytes.length >= enough ? safe.length - bodyMargin : safe.length
     return `,"${name}":${JSON.stringify(safe.toString('utf8', 0, Math.max(0, Math.min(kept.most, end))))}`

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import { test } from 'node:test'
 import { brotliCompressSync, constants, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
-import { answers, chat, provider } from '../fixtures/provider.ts'
+import { answers, chat, provider, rawUpstream } from '../fixtures/provider.ts'
 import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
 
 const clientKey = 'plain-word-of-the-client'
@@ -109,4 +109,16 @@ test('a compressed reply that breaks off in the middle of a key shows nothing of
   const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '2KiB' }, credentials: { fake: { value: upstreamKey } } })
   await post(sidecar, 'hi').catch(() => {})
   assert.match(String((await sidecar.callLine(0))['reply_body']), /^x{400,}$/)
+})
+
+test('nor does one that is not compressed', async (t) => {
+  const upstream = await rawUpstream(t, async (socket, bytes) => {
+    await bytes.until('"words"')
+    const said = `{"echo":"${upstreamKey.slice(0, -3)}`
+    socket.end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n${said}`)
+  })
+  const sidecar = await startSidecar(t, upstream.url, { log: { bodies: '1KiB' }, credentials: { fake: { value: upstreamKey } } })
+  await assert.rejects(post(sidecar, 'words'))
+  assert.equal((await sidecar.callLine(0))['reply_body'], '{"echo":"[redacted]')
+  assert.equal(sidecar.log().includes('plain'), false)
 })
