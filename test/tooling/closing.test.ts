@@ -4,7 +4,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { pathToFileURL } from 'node:url'
+import { closing, removing } from '../fixtures/closing.ts'
 import { folder } from '../fixtures/mountedSecret.ts'
+import type { Owner } from '../fixtures/providerExchange.ts'
 
 const fixtures = pathToFileURL(join(import.meta.dirname, '../fixtures')).href
 
@@ -67,3 +69,19 @@ for (const [what, breaking, message] of [
     assert.match(said, message)
     assert.match(said, /^closed: SIGKILL$/m)
   })
+
+// A program was still writing into its folder when that was removed: "directory not empty", now and then, and all that was open stayed so.
+test('a folder is removed when all is closed, and before anything is judged', async () => {
+  const order: string[] = []
+  const hooks: (() => unknown)[] = []
+  const owner = { after: (hook: () => unknown) => void hooks.push(hook) } as unknown as Owner
+  removing(owner, () => void order.push('removed'))
+  closing(
+    owner,
+    () => order.push('closed'),
+    () => void order.push('judged'),
+  )
+  owner.after(() => order.push('closed, too'))
+  for (const hook of hooks) await hook()
+  assert.deepEqual(order, ['closed', 'closed, too', 'removed', 'judged'])
+})
