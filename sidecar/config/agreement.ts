@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net'
+import { boundCautions, boundDisagreements } from './boundAgreement.ts'
 import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
 import { isMapping } from './mapping.ts'
@@ -31,8 +32,9 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...sameNames(root, 'routes'),
       ...unknownUpstreams(root),
       ...canaryDisagreements(root),
+      ...boundDisagreements(root),
     ],
-    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...noAttemptLeft(root)],
+    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...noAttemptLeft(root), ...boundCautions(root)],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]

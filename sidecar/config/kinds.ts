@@ -61,6 +61,10 @@ export function sizeOr<const Word extends string>(word: Word, most: string) {
 const aShare = 'must be a number from 0 to 1, such as 0.1, without quotes'
 export const share = v.pipe(v.number(aShare), v.minValue(0, aShare), v.maxValue(1, aShare))
 
+/** A part that must not be nothing. */
+const aPart = 'must be a number from 0.01 to 1, such as 0.1, without quotes'
+export const someShare = v.pipe(v.number(aPart), v.minValue(0.01, aPart), v.maxValue(1, aPart))
+
 /** A part of the memory that the container may use, or a fixed size. */
 export type MemoryBound = { readonly share: number } | { readonly bytes: number }
 

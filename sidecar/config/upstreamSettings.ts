@@ -1,8 +1,9 @@
 import * as v from 'valibot'
+import { check } from './healthSettings.ts'
 import { count, filePath, flag, headerName, host, httpUrl, ipAddress, name } from './kinds.ts'
 import { mapping, named } from './mapping.ts'
 import { modelName } from './modelSettings.ts'
-import { check, modelPattern } from './routingSettings.ts'
+import { modelPattern } from './routingSettings.ts'
 import { optional, required, setting } from './setting.ts'
 
 const continues = ['off', 'assistant', 'prefix', 'echoed_prefix', 'partial', 'continue_final_message'] as const

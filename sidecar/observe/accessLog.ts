@@ -6,7 +6,6 @@ import { redacted } from './redact.ts'
 import { statusOf } from './statusOf.ts'
 
 export interface AccessLogOptions {
-  readonly now: () => number
   readonly write: (lines: string) => void
   readonly level: Level
   /** The share of the calls without a failure that get a line. */
@@ -22,7 +21,7 @@ export interface AccessLogOptions {
  * written once a turn of the event loop: a timer would be one more wake-up for a sidecar that is idle most of the time.
  * Undefined where the level lets no such line through.
  */
-export function accessLog({ now, write, level, sample, secrets, costOf }: AccessLogOptions): ((call: Call) => void) | undefined {
+export function accessLog({ write, level, sample, secrets, costOf }: AccessLogOptions): ((call: Call) => void) | undefined {
   if (level === 'error' || level === 'fatal' || level === 'silent') return undefined
   const failuresOnly = level === 'warn'
   let lines = ''
@@ -37,15 +36,15 @@ export function accessLog({ now, write, level, sample, secrets, costOf }: Access
     if (!failed && (failuresOnly || !isAmong(sample, call.facts.trace.id))) return
     if (lines === '') setImmediate(flush)
     const more = call.facts.bodies === undefined ? '' : bodies(call, secrets())
-    lines += line(call, failed, now(), costOf === undefined ? more : `${cost(costOf(call.facts))}${more}`)
+    lines += line(call, failed, costOf === undefined ? more : `${cost(costOf(call.facts))}${more}`)
   }
 }
 
 /** By the trace, so that all sidecars on the way of a call choose alike: what they log of it belongs together. */
 const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Number.parseInt(trace.slice(-8), 16) < sample * 2 ** 32
 
-function line({ id, method, path, target, facts }: Call, failed: boolean, now: number, more: string): string {
-  const { beganMs, error, attempts, trace } = facts
+function line({ id, method, path, target, facts }: Call, failed: boolean, more: string): string {
+  const { beganMs, overMs, error, attempts, trace } = facts
   const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
   const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
   const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
@@ -57,7 +56,7 @@ function line({ id, method, path, target, facts }: Call, failed: boolean, now: n
     `,"stream":${facts.stream}${upstream},"attempts":${attempts}${resumed(facts)}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
-    `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(now - beganMs)},"added_ms":${round(addedMs(facts, now))}` +
+    `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(overMs - beganMs)},"added_ms":${round(addedMs(facts))}` +
     `,"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut}${tokens(facts)}${more}}\n`
   )
 }

@@ -70,7 +70,7 @@ export function genAi(all: Exposition, mostModels: number) {
   return (facts: Facts, url: URL, { seconds, errorType, trace }: Outcome): void => {
     if (facts.attempts === 0 || !tellsTokens(facts.operation)) return
     const records = upstreamOf(url)(facts.operation)(facts.model)(facts.usage?.model ?? '')
-    records.duration(errorType).observe(seconds, trace)
+    records.duration(errorType).observe(seconds, trace, facts.overMs)
     if (facts.eventMs > 0) observeStream(records, facts, trace)
     observeTokens(records, facts)
   }
@@ -78,9 +78,9 @@ export function genAi(all: Exposition, mostModels: number) {
 
 /** What a stream tells of the model's server: the first event is its first token, and the others come one by one. */
 function observeStream(records: Records, facts: Facts, trace: string | undefined): void {
-  const { beganMs, sentMs, eventMs, endedMs, error, usage, chunksOut } = facts
-  records.firstChunk().observe((eventMs - beganMs) / 1_000, trace)
-  if (sentMs > 0 && sentMs <= eventMs) records.firstToken().observe((eventMs - sentMs) / 1_000, trace)
+  const { beganMs, sentMs, eventMs, endedMs, overMs, error, usage, chunksOut } = facts
+  records.firstChunk().observe((eventMs - beganMs) / 1_000, trace, overMs)
+  if (sentMs > 0 && sentMs <= eventMs) records.firstToken().observe((eventMs - sentMs) / 1_000, trace, overMs)
   if (error !== undefined || endedMs <= eventMs) return
   const seconds = (endedMs - eventMs) / 1_000
   if (chunksOut > 1) records.eachChunk().observe(seconds / (chunksOut - 1))

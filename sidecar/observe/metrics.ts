@@ -26,7 +26,7 @@ const mostStatuses = 40
 /** Counts what the catalogue names. Children are kept per label value, since looking them up costs more than counting. */
 export function metrics(sources: Readings): Metrics {
   const { now } = sources
-  const all = exposition()
+  const all = exposition(now)
   const calls = counters(all, 'outrider_calls_total')
   const errors = counters(all, 'outrider_errors_total')
   const attempts = counters(all, 'outrider_attempts_total')
@@ -63,10 +63,10 @@ export function metrics(sources: Readings): Metrics {
   const attemptsOf = remembered((upstream: string) => attempts({ upstream }))
   const errorsOf = remembered((kind: KindName) => errors({ kind, fault: kinds[kind].fault }))
 
-  const observeAdded = (facts: Facts, overMs: number, trace: string | undefined): void => {
+  const observeAdded = (facts: Facts, trace: string | undefined): void => {
     if (facts.attempts === 0 || facts.firstByteMs === 0) return
-    addedToFirstByte.observe(facts.ownMs / 1_000, trace)
-    if (facts.error === undefined) addedToCall.observe(addedMs(facts, overMs) / 1_000, trace)
+    addedToFirstByte.observe(facts.ownMs / 1_000, trace, facts.overMs)
+    if (facts.error === undefined) addedToCall.observe(addedMs(facts) / 1_000, trace, facts.overMs)
   }
   const countTokens = (count: (type: string) => { n: number }, { usage }: Facts): void => {
     if (usage === undefined) return
@@ -80,21 +80,20 @@ export function metrics(sources: Readings): Metrics {
     ...upstreamCounts(all),
     observe: (call, url) => {
       const { facts } = call
-      const { error } = facts
-      const overMs = now()
+      const { error, overMs } = facts
       const seconds = (overMs - facts.beganMs) / 1_000
       const trace = isSampled(facts.trace) ? facts.trace.id : undefined
       const model = modelOf(facts.model === '' ? 'none' : facts.model)
       const operation = operationOf(facts.operation)
       const status = statusOf(facts)
-      rate.count()
+      rate.count(overMs)
       operation.calls(status).n++
       model.requests(status).n++
       model.duration.observe(seconds)
-      if (facts.firstByteMs > 0) operation.firstByte.observe((facts.firstByteMs - facts.beganMs) / 1_000, trace)
+      if (facts.firstByteMs > 0) operation.firstByte.observe((facts.firstByteMs - facts.beganMs) / 1_000, trace, overMs)
       bytesIn.n += facts.bytesIn
       bytesOut.n += facts.bytesOut
-      observeAdded(facts, overMs, trace)
+      observeAdded(facts, trace)
       countTokens(model.tokens, facts)
       if (facts.attempts > 0) {
         countAttempts(facts, attemptsOf)
@@ -121,7 +120,7 @@ export function metrics(sources: Readings): Metrics {
 }
 
 /** Nothing of what a slow client takes to read its answer is ours. */
-export const addedMs = ({ ownMs, endedMs, slowClient }: Facts, overMs: number): number =>
+export const addedMs = ({ ownMs, endedMs, overMs, slowClient }: Facts): number =>
   endedMs === 0 || slowClient ? ownMs : ownMs + overMs - endedMs
 
 /** Upstreams may invent statuses: after the first few they are counted by their hundred. */

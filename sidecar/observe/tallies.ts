@@ -10,8 +10,8 @@ export interface Count {
 }
 
 export interface Spread {
-  /** `trace` is where somebody who wonders about this value can look. */
-  readonly observe: (value: number, trace?: string) => void
+  /** `trace` is where somebody who wonders about this value can look, `atMs` when it was. */
+  readonly observe: (value: number, trace?: string, atMs?: number) => void
 }
 
 interface Value {
@@ -24,6 +24,8 @@ interface Value {
 /** One set of metrics, told in the format that a scraper asks for. */
 export interface Exposition {
   readonly register: (name: MetricName, values: () => readonly Value[] | Promise<readonly Value[]>) => void
+  /** When the clock stood at zero. */
+  readonly epochMs: () => number
   readonly text: (format: Format) => Promise<string>
 }
 
@@ -35,7 +37,7 @@ export const contentTypes: Readonly<Record<Format, string>> = {
 }
 
 /** A registry of prom-client for each format: one by itself renames its counters for good as soon as it has told them in OpenMetrics. */
-export function exposition(): Exposition {
+export function exposition(now: () => number): Exposition {
   const prometheus = new Registry()
   const openmetrics = new Registry<typeof Registry.OPENMETRICS_CONTENT_TYPE>()
   openmetrics.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
@@ -45,6 +47,7 @@ export function exposition(): Exposition {
       add(prometheus, { name, help, type }, values)
       add(openmetrics, { name: name.replace(/_total$/, ''), help, type }, values)
     },
+    epochMs: () => Date.now() - now(),
     text: (format) => (format === 'openmetrics' ? openmetrics : prometheus).metrics(),
   }
 }
@@ -69,8 +72,8 @@ export function counters({ register }: Exposition, name: MetricName): (labels: L
 interface Exemplar {
   trace: string
   value: number
-  /** In milliseconds since the epoch. */
-  at: number
+  /** On the clock. */
+  atMs: number
 }
 
 interface Series {
@@ -81,9 +84,9 @@ interface Series {
 }
 
 /** Histograms of the same kind. `bounds` grow; above the last there is only infinity. */
-export function histograms({ register }: Exposition, name: MetricName, bounds: readonly number[]): (labels: Labels) => Spread {
+export function histograms({ register, epochMs }: Exposition, name: MetricName, bounds: readonly number[]): (labels: Labels) => Spread {
   const all = new Map<string, { series: Series; spread: Spread }>()
-  register(name, () => [...all.values()].flatMap(({ series }) => valuesOf(series, name, bounds)))
+  register(name, () => [...all.values()].flatMap(({ series }) => valuesOf(series, name, bounds, epochMs())))
   return (labels) => {
     const key = JSON.stringify(labels)
     const known = all.get(key)
@@ -98,7 +101,7 @@ export function histograms({ register }: Exposition, name: MetricName, bounds: r
 function spreadOver(series: Series, bounds: readonly number[]): Spread {
   const { counts, sum } = series
   return {
-    observe: (value, trace) => {
+    observe: (value, trace, atMs = 0) => {
       let at = 0
       while (at < bounds.length && value > (bounds[at] ?? Infinity)) at++
       counts[at] = (counts[at] ?? 0) + 1
@@ -106,17 +109,17 @@ function spreadOver(series: Series, bounds: readonly number[]): Spread {
       if (trace === undefined) return
       series.exemplars ??= Array.from({ length: bounds.length + 1 })
       const exemplar = series.exemplars[at]
-      if (exemplar === undefined) series.exemplars[at] = { trace, value, at: Date.now() }
+      if (exemplar === undefined) series.exemplars[at] = { trace, value, atMs }
       else {
         exemplar.trace = trace
         exemplar.value = value
-        exemplar.at = Date.now()
+        exemplar.atMs = atMs
       }
     },
   }
 }
 
-function valuesOf({ labels, counts, sum, exemplars }: Series, name: string, bounds: readonly number[]): Value[] {
+function valuesOf({ labels, counts, sum, exemplars }: Series, name: string, bounds: readonly number[], epochMs: number): Value[] {
   const values: Value[] = []
   let below = 0
   for (const [at, count] of counts.entries()) {
@@ -126,7 +129,7 @@ function valuesOf({ labels, counts, sum, exemplars }: Series, name: string, boun
       metricName: `${name}_bucket`,
       labels: { le: at < bounds.length ? String(bounds[at]) : '+Inf', ...labels },
       value: below,
-      exemplar: seen && { labelSet: { trace_id: seen.trace }, value: seen.value, timestamp: seen.at / 1_000 },
+      exemplar: seen && { labelSet: { trace_id: seen.trace }, value: seen.value, timestamp: (epochMs + seen.atMs) / 1_000 },
     })
   }
   return [...values, { metricName: `${name}_sum`, labels, value: sum.n }, { metricName: `${name}_count`, labels, value: below }]

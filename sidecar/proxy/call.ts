@@ -105,6 +105,8 @@ export interface Facts {
   eventMs: number
   /** The answer was whole in our hands. */
   endedMs: number
+  /** The client had its last byte, or was gone. */
+  overMs: number
   /** The client took the answer more slowly than it came. */
   slowClient: boolean
   /** Time in which nobody had to be waited for but ourselves. */
@@ -160,6 +162,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     firstByteMs: 0,
     eventMs: 0,
     endedMs: 0,
+    overMs: 0,
     slowClient: false,
     ownMs: 0,
     oursMs: now,

@@ -84,7 +84,7 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
   return stack(
     [
       // Above everything: counts and times what the client really got, our own errors too, to the last byte.
-      measure(report),
+      measure(report, clock.now),
       // Above the catch: a browser may read an answer of ours only if that has the headers too. A preflight carries no key and no work.
       cors(settings.cors),
       // The only catch. Below measure, so that measure sees the status that the client sees.

@@ -16,6 +16,8 @@ import type { Step, Way } from './upstream/takeOver.ts'
 
 export interface ResumeOptions extends Bounds {
   readonly clock: Clock
+  /** No attempt begins with less time. */
+  readonly leastLeftMs: number
   readonly pages: Pages
   /** Hears of each attempt that was not made, and why. */
   readonly refused: (why: Unrepeated) => void

@@ -19,15 +19,17 @@ import type { Way } from './serve/border.ts'
 import type { TunnelOptions } from './serve/tunnel.ts'
 import type { Budget } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
+import { healthNumbers } from './upstream/health/numbers.ts'
 import type { PinBook, Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import type { Change } from './upstream/standing.ts'
 import type { Strategy } from './upstream/strategies/strategy.ts'
+import { retryWaits } from './retryWaits.ts'
 import { openPages } from './transcript.ts'
 import type { Checker } from './upstream/check/checker.ts'
 import { isChecked } from './upstream/check/isChecked.ts'
 import { openTarget, type OpenTarget, type TargetOptions } from './upstream/target.ts'
-import { listSources, openWays, healthNumbers, pinsOf, routesOf, type Opened, type StrategyName } from './upstreams.ts'
+import { listSources, openWays, pinsOf, routesOf, type Opened, type StrategyName } from './upstreams.ts'
 
 export type Say = (level: 'info' | 'warn' | 'error', message: string) => void
 
@@ -161,7 +163,8 @@ function waysOf(
   { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
   { clock, random, epochMs, metrics, refused }: Lasting,
 ): Ways {
-  const { retry, routing, streams, timeouts, upstreams } = config
+  const { retry, routing, streams, upstreams } = config
+  const waits = retryWaits(config)
   const { overrides, priority, defaultModel, aliases = {} } = routing
   const mayModel = overrides?.models === undefined ? () => false : modelMatcher(overrides.models)
   return {
@@ -175,23 +178,18 @@ function waysOf(
       mayAskUpstream: (name) => overrides?.upstreams?.includes(name) ?? false,
       mayAskModel: mayModel,
       attempts: retry.attempts,
+      attemptsIfRepeated: Math.min(retry.attemptsIfRepeated, retry.attempts),
       routeOf: (model) => stableOf(routes.find(({ serves }) => serves(model))),
     },
     retry: {
+      ...waits,
       clock,
       random,
-      totalMs: timeouts.total,
-      streamTotalMs: timeouts.streamTotal,
-      backoffMs: retry.backoff,
-      throttledBackoffMs: retry.throttledBackoff,
-      longestBackoffMs: retry.longestBackoff,
-      longestWaitMs: retry.longestWait,
       refused,
     },
     resume: {
+      ...waits,
       clock,
-      totalMs: timeouts.total,
-      streamTotalMs: timeouts.streamTotal,
       pages: openPages({ streamBytes: streams.resumeKept, totalBytes: streams.resumeMemory }),
       refused,
       resumed: metrics.resumed,
@@ -283,7 +281,7 @@ function reporting(
   const urls = new Map(targets.map(({ name, url }) => [name, url]))
   // A call that no upstream got is counted with the first.
   const anyUrl = targets[0]?.url ?? new URL('http://none.invalid')
-  const logCall = accessLog({ now: clock.now, write: log.write, level, sample, secrets, costOf: costs(config.models) })
+  const logCall = accessLog({ write: log.write, level, sample, secrets, costOf: costs(config.models) })
   return {
     report: (call) => {
       metrics.observe(call, urls.get(call.facts.upstream) ?? anyUrl)

@@ -6,9 +6,8 @@ import { withCanary } from './canary/split.ts'
 import type { Source } from './layers/mergedModels.ts'
 import type { Learn } from './layers/pin.ts'
 import { way, type Account, type Settings, type Surroundings } from './pipeline.ts'
-import { budget, type Budget, type BudgetOptions } from './upstream/budget.ts'
+import { budget, type Budget } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
-import type { HealthNumbers } from './upstream/health/numbers.ts'
 import { pins, type PinBook, type Pins } from './upstream/pins.ts'
 import type { Route } from './upstream/route.ts'
 import { peakEwma } from './upstream/strategies/peakEwma.ts'
@@ -151,28 +150,11 @@ export function budgets(): (config: Config) => Budget {
 }
 
 function openBudget({ retry }: Config): Budget {
-  const { concurrent, leastConcurrent, perMinute, leastPerMinute, tokens, leastTokens: least } = retry.budget
-  const options: BudgetOptions = {
+  const { concurrent, leastConcurrent, rate, leastRate, rateWindow, tokens, leastTokens: least, tokensWindow, unanswered } = retry.budget
+  return budget({
     concurrent: { least: leastConcurrent, share: concurrent },
-    rate: { least: leastPerMinute, share: perMinute },
-    tokens: { least, share: tokens },
-  }
-  return budget(options)
-}
-
-export function healthNumbers({ health }: Config, { check }: Upstream): Partial<HealthNumbers> {
-  return {
-    failuresInARow: health.failures,
-    leastSuccessRate: health.successRate,
-    leastAttempts: health.minimumCalls,
-    windowMs: health.window,
-    ejectionMs: health.ejection,
-    longestEjectionMs: health.longestEjection,
-    slowStartMs: health.slowStart,
-    authMs: health.authProbe,
-    exhaustedMs: health.exhausted,
-    longestExhaustedMs: health.longestExhausted,
-    checksDown: check.failures,
-    checksUp: check.successes,
-  }
+    rate: { least: leastRate, share: rate, windowMs: rateWindow },
+    tokens: { least, share: tokens, windowMs: tokensWindow },
+    unanswered,
+  })
 }

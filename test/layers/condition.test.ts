@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { condition, type Outcome, type State } from '../../sidecar/proxy/upstream/condition.ts'
 
 function after(...outcomes: Outcome[]): State {
-  const one = condition()
+  const one = condition(5)
   for (const outcome of outcomes) one.note(outcome, 'x', 1)
   return one.state()
 }
@@ -35,7 +35,7 @@ test('five failures in a row are unhealthy, four are not, and a refusal ends the
 })
 
 test('what is told are counts, and how long ago', () => {
-  const one = condition()
+  const one = condition(5)
   one.took(10)
   one.note('good', '', 1_000)
   one.took(30)

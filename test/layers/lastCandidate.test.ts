@@ -7,7 +7,6 @@ import { events } from '../../sidecar/proxy/layers/events.ts'
 import { retry } from '../../sidecar/proxy/layers/retry.ts'
 import { route } from '../../sidecar/proxy/layers/route.ts'
 import { cancel, finish, onCancel } from '../../sidecar/proxy/life.ts'
-import { budget } from '../../sidecar/proxy/upstream/budget.ts'
 import type { Candidate } from '../../sidecar/proxy/upstream/candidate.ts'
 import { adaptivePatience } from '../../sidecar/proxy/upstream/patience.ts'
 import type { Route } from '../../sidecar/proxy/upstream/route.ts'
@@ -15,13 +14,14 @@ import { openHost, openStanding } from '../../sidecar/proxy/upstream/standing.ts
 import { roundRobin } from '../../sidecar/proxy/upstream/strategies/roundRobin.ts'
 import { aCall } from '../fixtures/calls.ts'
 import { handClock } from '../fixtures/handClock.ts'
+import { usualBudget, usualHealth } from '../fixtures/usual.ts'
 
 /** Upstreams that take a call and never answer, and that are known to answer within 50 ms; by the clock of the test. */
 function silentUpstreams(names: readonly string[]) {
   const clock = handClock()
   const asked: { readonly name: string; readonly atMs: number }[] = []
   const candidates = names.map((upstream, at): Candidate => {
-    const options = { upstream, numbers: {}, random: () => 0.5, changed: () => {} }
+    const options = { upstream, numbers: usualHealth, random: () => 0.5, changed: () => {} }
     const standing = openStanding(openHost(options), '', () => undefined, options)
     return {
       upstream,
@@ -61,13 +61,21 @@ function silentUpstreams(names: readonly string[]) {
     strategy: roundRobin(),
     affinity: [],
     affinityLoad: 1.25,
-    budget: budget(),
+    budget: usualBudget(),
     onTrial: undefined,
     split: undefined,
     resume: 'error',
     fallbacks: [],
   }
-  const waits = { backoffMs: 1, throttledBackoffMs: 1, longestBackoffMs: 1, longestWaitMs: 10_000 }
+  const waits = {
+    backoffMs: 1,
+    throttledBackoffMs: 1,
+    longestBackoffMs: 1,
+    longestWaitMs: 10_000,
+    waitBeforeFallbackMs: 2,
+    spread: 0.25,
+    leastLeftMs: 2_000,
+  }
   const bounds = { totalMs: 600_000, streamTotalMs: 3_600_000 }
   const trying = retry({ clock, random: () => 0.5, ...waits, ...bounds, refused: () => {} })
   const routing = route({
@@ -79,6 +87,7 @@ function silentUpstreams(names: readonly string[]) {
     mayAskUpstream: () => false,
     mayAskModel: () => false,
     attempts: 3,
+    attemptsIfRepeated: 2,
   })
   const handle = routing(trying(choose({ clock, epochMs: Date.now, ways: new Map(candidates.map((one) => [one, wayTo(one.upstream)])) })))
   /** Lets time pass until the call is over, and tells how it failed and when who was asked. */

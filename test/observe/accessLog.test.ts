@@ -9,14 +9,9 @@ import { aCall } from '../fixtures/calls.ts'
 type Line = Record<string, unknown>
 
 /** What is logged of these calls, and the writes it came in. */
-async function logged(
-  calls: readonly Call[],
-  level: Level = 'info',
-  now = (): number => performance.now(),
-  sample = 1,
-): Promise<{ lines: Line[]; writes: number }> {
+async function logged(calls: readonly Call[], level: Level = 'info', sample = 1): Promise<{ lines: Line[]; writes: number }> {
   const writes: string[] = []
-  const log = accessLog({ now, write: (lines) => writes.push(lines), level, sample, secrets: () => [] })
+  const log = accessLog({ write: (lines) => writes.push(lines), level, sample, secrets: () => [] })
   for (const call of calls) log?.(call)
   await new Promise((done) => setImmediate(done))
   const lines = writes
@@ -34,6 +29,7 @@ test('a line says what the call was, how long each part took, and how it ended',
     sentMs: 1_011,
     headMs: 1_300,
     firstByteMs: 1_301.256,
+    overMs: 1_500,
     status: 200,
     model: 'gpt-4o',
     client: 'shop',
@@ -49,7 +45,7 @@ test('a line says what the call was, how long each part took, and how it ended',
     usage: { model: 'gpt-4o-2026', input: 12, output: 3, cached: 4, reasoning: -1 },
   }
   const call = aCall({ id: 'a-1', path: '/chat/completions?api-version=1&key=sk-secret', facts })
-  const { lines } = await logged([call], 'info', () => 1_500)
+  const { lines } = await logged([call])
   const [{ time, ...line } = {}] = lines
   assert.match(String(time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
   assert.ok(Math.abs(Date.parse(String(time)) - Date.now()) < 5_000)
@@ -154,7 +150,7 @@ test('of calls that went well a share is logged, chosen by their trace; of those
     traced('error', 'ffffffff', { status: 500 }),
   ]
   const ids = async (sample: number): Promise<unknown[]> => {
-    const { lines } = await logged(calls, 'info', () => 2_000, sample)
+    const { lines } = await logged(calls, 'info', sample)
     return lines.map(({ call }) => call)
   }
   assert.deepEqual(await ids(1), ['low', 'high', 'middle', 'failed', 'error'])

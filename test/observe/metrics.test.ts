@@ -31,7 +31,7 @@ async function valueOf(all: Metrics, name: string, labels: Record<string, string
 }
 
 const over = (all: Metrics, facts: Partial<Facts>): void => {
-  all.observe(aCall({ facts: { beganMs: 1_000, status: 200, model: 'm', ...facts } }), url)
+  all.observe(aCall({ facts: { beganMs: 1_000, overMs: 2_000, status: 200, model: 'm', ...facts } }), url)
 }
 
 test('a call is counted under all names that dashboards know', async () => {
@@ -133,7 +133,7 @@ test('whatever models are called, the text is valid', async () => {
 test('an upstream that moved is told apart from where it was, and what went before stays', async () => {
   const all = open()
   for (const host of ['api.openai.com', 'api.x.ai', 'api.x.ai'])
-    all.observe(aCall({ facts: { status: 200, model: 'm' } }), new URL(`https://${host}/v1`))
+    all.observe(aCall({ facts: { overMs: 2_000, status: 200, model: 'm' } }), new URL(`https://${host}/v1`))
   const durations = (await seriesOf(all)).filter(({ name }) => name === 'gen_ai_client_operation_duration_seconds_count')
   assert.deepEqual(
     durations.map(({ labels, value }) => [labels['server_address'], labels['gen_ai_provider_name'], value]),

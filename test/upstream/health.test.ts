@@ -3,9 +3,10 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Effect } from '../../sidecar/proxy/llm/outcome.ts'
 import { health, type Health } from '../../sidecar/proxy/upstream/health.ts'
+import { usualHealth } from '../fixtures/usual.ts'
 
 /** Jitter in the middle: a time is what it says. */
-const plain = (): Health => health(() => 0.5)
+const plain = (): Health => health(() => 0.5, usualHealth)
 
 function attempts(one: Health, effect: Effect, times: number, now: number): void {
   for (let n = 0; n < times; n++) one.note(one.admit(now), effect, now)
@@ -143,7 +144,7 @@ test('ejections are jittered by a fifth', () => {
     [0, 8_000],
     [1, 12_000],
   ] as const) {
-    const one = health(() => random)
+    const one = health(() => random, usualHealth)
     attempts(one, 'hard', 5, 0)
     assert.equal(Math.round(one.until(0) ?? 0), ms)
   }
@@ -155,7 +156,7 @@ test('where the doubling has its bound they are still jittered', () => {
     [0, 240_000],
     [1, 360_000],
   ] as const) {
-    const one = health(() => random)
+    const one = health(() => random, usualHealth)
     attempts(one, 'hard', 5, 0)
     let now = 0
     for (let n = 0; n < 10; n++) {
@@ -264,7 +265,7 @@ test('an upstream that throttles is well: no number of limits ejects it', () => 
 
 test('overload of a moment is a limit of two to five seconds', () => {
   for (const random of [0, 0.5, 1]) {
-    const one = health(() => random)
+    const one = health(() => random, usualHealth)
     attempts(one, 'brief', 3, 0)
     assert.equal(one.until(0), 2_000 + random * 3_000)
   }
@@ -336,7 +337,7 @@ test('whatever happens, it is usable again within an hour, and on probation to o
   const step = fc.record({ effect, later: fc.nat(400_000), hintMs: fc.option(fc.nat(1e9), { nil: undefined }), released: fc.boolean() })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })), (steps, stream) => {
-      const one = health(() => stream.next().value ?? 0)
+      const one = health(() => stream.next().value ?? 0, usualHealth)
       let now = 0
       for (const { effect: what, later, hintMs, released } of steps) {
         now += later

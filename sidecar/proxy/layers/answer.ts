@@ -42,7 +42,7 @@ function refusal(call: Call, err: SidecarError, now: number): Reply {
   return localReply(facts.status, headers, Buffer.from(isAnthropic(call.path) ? anthropicError(facts) : openAiError(facts)))
 }
 
-/** The longest `retry-after` that common clients obey. */
+/** The longest `retry-after` that common clients obey. No setting: it stands in their code. */
 const longestObeyedMs = 60_000
 
 /** The head is out, so an error can only be an event of the stream; it is never followed by the marker of a whole one. */
@@ -89,7 +89,7 @@ function factsOf(call: Call, err: SidecarError, now: number): ErrorFacts {
 const reasons: Readonly<Record<Unrepeated, string>> = {
   attempts: 'no more are allowed',
   budget_concurrency: 'not repeated: too many repeats are running',
-  budget_rate: 'not repeated: too many repeats in the last minute',
+  budget_rate: 'not repeated: too many repeats lately',
   budget_tokens: 'not repeated: too many tokens may have been billed twice',
   not_kept: 'not repeated: the body was too large to be kept',
   deadline: 'not repeated: too little time was left',

@@ -14,6 +14,12 @@ export interface StepOptions extends Bounds {
   readonly backoffMs: number
   readonly throttledBackoffMs: number
   readonly longestBackoffMs: number
+  /** How long a call waits where another model could be asked. */
+  readonly waitBeforeFallbackMs: number
+  /** Those that have waited for the same moment come over this share of the time that it took. */
+  readonly spread: number
+  /** Nothing worth having begins later. */
+  readonly leastLeftMs: number
 }
 
 /** At once: at one that has failed this call before, or at another. */
@@ -28,11 +34,6 @@ export interface Wait {
   readonly patient: boolean
 }
 
-/** Nothing worth having begins that late. */
-const leastLeftMs = 2_000
-/** Those that have waited for the same moment come over a quarter of the time that it took: all at once they would meet the limit again. */
-const spread = 0.25
-
 /** What is to be done after an attempt that failed so long ago: another, a wait, or nothing, with the reason. */
 export function nextStep(call: Call, plan: Plan, sinceMs: number, options: StepOptions): Go | Wait | Unrepeated | 'done' {
   const { again, outcome } = plan
@@ -45,15 +46,15 @@ export function nextStep(call: Call, plan: Plan, sinceMs: number, options: StepO
   if (call.facts.attempts >= (isFallback ? plan.mostAttempts - 1 : plan.mostAttempts)) return 'attempts'
   if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
   const leftMs = call.facts.beganMs + boundOf(call, options) - now
-  if (leftMs < leastLeftMs) return 'deadline'
+  if (leftMs < options.leastLeftMs) return 'deadline'
   const { cost } = outcomes[outcome]
   if (other) return plan.tried.length === 0 ? { at: undefined } : charged(plan, { at: undefined, price: cost.other, now }, options)
   if (plan.panic) return 'no_upstream'
   const wait = waitFor(call, plan, { sinceMs, now }, options)
   if (typeof wait === 'string') return wait
   // An answer of another model is worth more than a long wait for this one.
-  if (wait.patient && isFallback && wait.waitMs > 2 * options.throttledBackoffMs) return 'no_upstream'
-  if (leftMs - wait.waitMs < leastLeftMs) return 'deadline'
+  if (wait.patient && isFallback && wait.waitMs > options.waitBeforeFallbackMs) return 'no_upstream'
+  if (leftMs - wait.waitMs < options.leastLeftMs) return 'deadline'
   if (wait.waitMs > 0) return wait
   const at = choiceAgain(plan, now) ?? hopeful(plan, now)
   if (at === undefined || !plan.tried.includes(at)) return charged(plan, { at, price: cost.other, now }, options)
@@ -100,6 +101,6 @@ function waitFor(
   if (at === undefined) return again === 'either' && wishes.retries > 0 ? 'forbidden' : 'no_upstream'
   const least = at - now
   if (least > plan.patienceMs) return 'deadline'
-  const spreadMs = Math.min(options.longestBackoffMs, Math.max(options.throttledBackoffMs, least * spread))
+  const spreadMs = Math.min(options.longestBackoffMs, Math.max(options.throttledBackoffMs, least * options.spread))
   return { waitMs: Math.min(plan.patienceMs, least + options.random() * spreadMs), patient: true }
 }

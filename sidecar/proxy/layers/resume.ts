@@ -31,9 +31,6 @@ export function resume(options: ResumeOptions): Layer {
 const mayBeResumed = ({ route, home, mostAttempts }: Plan): boolean =>
   route.resume !== 'error' && !route.alone && home === undefined && mostAttempts > 1
 
-/** Nothing worth having begins that late. */
-const leastLeftMs = 2_000
-
 function resumable(around: Around, reply: Reply): Reply {
   let stream: Stream | undefined
   return {
@@ -202,7 +199,7 @@ function nextStep(stream: Stream, story: Story): Step | Unrepeated {
   const now = options.clock.now()
   if (call.facts.attempts >= plan.mostAttempts) return 'attempts'
   if (plan.panic) return 'no_upstream'
-  if (call.facts.beganMs + boundOf(call, options) - now < leastLeftMs) return 'deadline'
+  if (call.facts.beganMs + boundOf(call, options) - now < options.leastLeftMs) return 'deadline'
   stream.request ??= resumableRequest(story.operation, body)
   const { request } = stream
   if (story.begun && (request === undefined || story.finished || (story.thought && story.text === ''))) return 'not_resumable'

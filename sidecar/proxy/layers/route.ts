@@ -15,6 +15,8 @@ export interface RouteOptions {
   readonly mayAskUpstream: (name: string) => boolean
   readonly mayAskModel: (name: string) => boolean
   readonly attempts: number
+  /** Of a call that its client repeats by itself. */
+  readonly attemptsIfRepeated: number
 }
 
 const none: readonly Fallback[] = []
@@ -38,7 +40,9 @@ export function route(options: RouteOptions): Layer {
     }
     const found = routeOf(model)
     if (found === undefined) return Promise.reject(new SidecarError('internal', 'no route serves all models'))
-    return next({ ...call, last: found.alone, plan: planFor(call, found, { model, only, attempts: options.attempts }) })
+    // A client that repeats by itself is not repeated for as often: both together would multiply.
+    const attempts = call.wishes.retries > 0 ? options.attemptsIfRepeated : options.attempts
+    return next({ ...call, last: found.alone, plan: planFor(call, found, { model, only, attempts }) })
   }
 }
 
@@ -48,7 +52,7 @@ interface Decided {
   readonly attempts: number
 }
 
-function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }: Decided): Plan {
+function planFor({ body }: Call, found: Route, { model, only, attempts }: Decided): Plan {
   return {
     route: found,
     model,
@@ -56,8 +60,7 @@ function planFor({ body, wishes }: Call, found: Route, { model, only, attempts }
     home: undefined,
     affinity: 0,
     tokens: body === undefined ? 0 : Math.ceil((isUpload(body) ? (body.length ?? 0) : body.length) / bytesPerToken),
-    // A client that repeats by itself is not repeated for as often: both together would multiply.
-    mostAttempts: wishes.retries > 0 ? Math.min(2, attempts) : attempts,
+    mostAttempts: attempts,
     tried: [],
     repeatable: undefined,
     side: undefined,

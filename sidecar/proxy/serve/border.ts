@@ -5,6 +5,7 @@ import { asSidecarError, SidecarError } from '../errors.ts'
 import type { Held } from '../layers/read.ts'
 import { cancel, finish, newLife, type Life } from '../life.ts'
 import { endAfter, isEnding } from './ending.ts'
+import type { LeanRequest, Taker } from './leanRequest.ts'
 import { pour } from './pour.ts'
 import { requestHead } from './requestHead.ts'
 import { upload, type UploadOptions } from './upload.ts'
@@ -35,6 +36,9 @@ export interface BorderOptions {
 const lifeKey = Symbol('life')
 type Carrier = IncomingMessage & { [lifeKey]?: Life }
 
+/** For a request without a body, whose end means nothing to anyone. */
+const nobody: Taker = { data: () => {}, end: () => {}, lost: () => {} }
+
 /** Cancels the call whose body stopped making sense; false when no call is left that could answer for it. */
 export function breakCall(req: IncomingMessage, reason: SidecarError): boolean {
   const life = (req as Carrier)[lifeKey]
@@ -44,7 +48,7 @@ export function breakCall(req: IncomingMessage, reason: SidecarError): boolean {
 }
 
 /** The border to node:http: requests become Calls, Replies become responses. Nothing below knows IncomingMessage. */
-export function border(options: BorderOptions): (req: IncomingMessage, res: ServerResponse) => void {
+export function border(options: BorderOptions): (req: LeanRequest, res: ServerResponse) => void {
   const { live, clock, newId, broken, closing, held, defect } = options
 
   return (req, res) => {
@@ -76,8 +80,11 @@ export function border(options: BorderOptions): (req: IncomingMessage, res: Serv
       },
     }
     if (hasBody) (req as Carrier)[lifeKey] = life
-    // Node closes behind an answer to whoever was not told to go on, and there is nothing to go on with.
-    else if (head.asksFirst) Object.assign(res, { _expect_continue: false })
+    else {
+      req.handTo(nobody)
+      // Node closes behind an answer to whoever was not told to go on, and there is nothing to go on with.
+      if (head.asksFirst) Object.assign(res, { _expect_continue: false })
+    }
     const gone = (): void => {
       if (life.over) return
       if (res.writableFinished) {

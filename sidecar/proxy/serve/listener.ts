@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -21,7 +21,7 @@ export interface ListenerOptions extends Bounds {
   readonly host: string
   readonly port: number
   readonly tls: { readonly cert: string; readonly key: string } | undefined
-  readonly onCall: RequestListener
+  readonly onCall: (req: LeanRequest, res: ServerResponse) => void
   readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void
   /** Hears of requests that never became calls. */
   readonly onRefused: (err: SidecarError) => void
@@ -112,10 +112,12 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
   server.maxHeadersCount = 0
   server.timeout = 0
   server.on(options.tls === undefined ? 'connection' : 'secureConnection', inOneWrite)
-  server.on('request', options.onCall)
+  // As the settings have it, every request is a lean one.
+  const onCall = options.onCall as RequestListener
+  server.on('request', onCall)
   // The same path as any call: whoever asks before sending gets `100 Continue` when its body is wanted.
-  server.on('checkContinue', options.onCall)
-  server.on('checkExpectation', options.onCall)
+  server.on('checkContinue', onCall)
+  server.on('checkExpectation', onCall)
   server.on('upgrade', (req, socket, head) => {
     // Behind a call that is not answered yet, the switch of protocols would land in front of that answer.
     if (isEnding(req.socket)) return socket.destroy()

@@ -147,7 +147,7 @@ export function tunnel(current: (url: string) => TunnelOptions): Tunnel {
 /** What does not speak of bodies, retries or streams of the way of a call, in its order; pipeline.ts says why each stands where it stands. */
 function wayOf(options: TunnelOptions, problem: SidecarError | undefined, carried: Handler): Handler {
   const { clock, admission, limit, clients, report, defect, scheme, key, idleMs, totalMs } = options
-  const above: readonly Layer[] = [measure(report), answer({ now: clock.now, defect })]
+  const above: readonly Layer[] = [measure(report, clock.now), answer({ now: clock.now, defect })]
   if (problem !== undefined) return stack(above, () => Promise.reject(problem))
   const below: readonly Layer[] = [
     locate(),

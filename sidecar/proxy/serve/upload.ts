@@ -1,10 +1,11 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Facts, Sink, Tap, Upload } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import type { Held } from '../layers/read.ts'
 import { onOver, type Life } from '../life.ts'
 import { halfClosed } from './halfClosed.ts'
+import type { LeanRequest, Taker } from './leanRequest.ts'
 
 export interface UploadOptions {
   readonly clock: Clock
@@ -16,11 +17,11 @@ export interface UploadOptions {
   readonly held: Held
   readonly life: Life
   /** Why the client's bytes stopped making sense, when they did. */
-  readonly broken: (req: IncomingMessage) => SidecarError | undefined
+  readonly broken: (req: LeanRequest) => SidecarError | undefined
 }
 
 export interface Incoming {
-  readonly req: IncomingMessage
+  readonly req: LeanRequest
   readonly res: ServerResponse
   readonly length: number | undefined
   readonly facts: Facts
@@ -66,10 +67,10 @@ function goOn(res: ServerResponse): void {
   else res.writeContinue()
 }
 
-const gone = (cause?: Error): SidecarError =>
-  new SidecarError('client_gone', 'the client closed its connection before its request was whole', cause && { cause })
+const gone = (cause?: Error | null): SidecarError =>
+  new SidecarError('client_gone', 'the client closed its connection before its request was whole', cause ? { cause } : undefined)
 
-function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }: UploadOptions, sink: Sink): Tap {
+function flowing(req: LeanRequest, { clock, silenceMs, held, life, broken }: UploadOptions, sink: Sink): Tap {
   let ahead: Buffer[] = []
   let aheadSize = 0
   let paused = false
@@ -104,6 +105,7 @@ function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }:
   const hold = (): void => {
     paused = true
     req.pause()
+    req.handToStream()
     looking = clock.set(aheadAfterMs, look)
   }
   const look = (): void => {
@@ -129,24 +131,27 @@ function flowing(req: IncomingMessage, { clock, silenceMs, held, life, broken }:
     else fail(new SidecarError('client_timeout', `no byte of the request body for ${silenceMs / 1_000} s`))
   }
 
+  const taker: Taker = {
+    data: (bytes) => {
+      if (over) return
+      if (silence !== undefined) clock.putOff(silence, silenceMs)
+      if (!paused) {
+        if (!sink.data(bytes) && !over) hold()
+        return
+      }
+      ahead.push(bytes)
+      aheadSize += bytes.length
+      held.bytes += bytes.length
+      if (!mayReadAhead()) lookBehind()
+    },
+    end,
+    lost: (err) => {
+      fail(broken(req) ?? gone(err))
+    },
+  }
   silence = clock.set(silenceMs, onSilence)
   onOver(life, settle)
-  req.on('data', (bytes: Buffer) => {
-    if (over) return
-    if (silence !== undefined) clock.putOff(silence, silenceMs)
-    if (!paused) {
-      if (!sink.data(bytes) && !over) hold()
-      return
-    }
-    ahead.push(bytes)
-    aheadSize += bytes.length
-    held.bytes += bytes.length
-    if (!mayReadAhead()) lookBehind()
-  })
-  req.on('end', end)
-  req.on('error', (err) => {
-    fail(broken(req) ?? gone(err))
-  })
+  req.handTo(taker)
 
   return {
     pause: () => {

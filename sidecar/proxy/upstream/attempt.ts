@@ -92,7 +92,7 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
       started = true
     },
     onResponseStart: (c, status, parsed) => {
-      const headers = parsed as Headers
+      const headers = connection.headTaken() ?? (parsed as Headers)
       if (status < 200) {
         const problem = problemOf(status, ++interim)
         if (problem !== undefined) c.abort(problem)

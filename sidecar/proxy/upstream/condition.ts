@@ -25,13 +25,12 @@ export interface ConditionFacts {
   readonly lastBad: { readonly what: string; readonly msAgo: number } | undefined
 }
 
-/** One failure is chance, five one after the other are none: the count at which common proxies take a host out. */
-const mostInARow = 5
-/** Of the last attempts so many may have gone wrong: a little more than a tenth. */
+/** Of the last attempts so many may have gone wrong: a little more than a tenth. No setting, for `degraded` is a word for people and does nothing. */
 const remembered = 20
 const mostOfThem = 2
 
-export function condition(): Condition {
+/** `mostInARow` failures in a row are what takes an upstream out as well. */
+export function condition(mostInARow: number): Condition {
   let attempts = 0
   let good = 0
   let failuresInARow = 0

@@ -3,7 +3,10 @@ import symbols from 'undici/lib/core/symbols.js'
 import Client from 'undici/lib/dispatcher/client.js'
 import { SidecarError } from '../errors.ts'
 import { inOneWrite } from '../oneWrite.ts'
+import type { Headers } from '../headers.ts'
 import { dropContinues } from './continues.ts'
+import type { ReadHead } from './headShapes.ts'
+import { shortHead } from './shortHead.ts'
 
 /** One connection: an undici Client that owns exactly one socket and dies with it. */
 export interface Connection {
@@ -19,6 +22,8 @@ export interface Connection {
   listed: boolean
   /** Called before each attempt: the next answer may begin with interim ones. */
   readonly expectHead: () => void
+  /** What the head of the answer said, where undici was told only a part of it; asked once. */
+  readonly headTaken: () => Headers | undefined
   /** The upstream has sent something since. */
   readonly heard: () => boolean
   /** The first error of the socket: undici knows the last, and the alert of a TLS peer is followed by a mere end. */
@@ -29,12 +34,13 @@ export interface ConnectionOptions {
   readonly origin: string
   readonly idleMs: number
   readonly headerBytes: number
+  readonly readHead: (bytes: Buffer) => ReadHead | undefined
   readonly onLost: (connection: Connection) => void
 }
 
 const streamsPerConnection = 100
 
-export function openConnection(socket: Socket, { origin, idleMs, headerBytes, onLost }: ConnectionOptions): Connection {
+export function openConnection(socket: Socket, { origin, idleMs, headerBytes, readHead, onLost }: ConnectionOptions): Connection {
   const h2 = (socket as { alpnProtocol?: string | false }).alpnProtocol === 'h2'
   let handed = false
   const client = new Client(origin, {
@@ -56,7 +62,8 @@ export function openConnection(socket: Socket, { origin, idleMs, headerBytes, on
     maxHeaderSize: headerBytes,
     ...(h2 ? { h2Options: { maxConcurrentStreams: streamsPerConnection } } : {}),
   })
-  const { expectHead, heard } = h2 ? { expectHead: () => {}, heard: () => false } : dropContinues(socket)
+  const interim = h2 ? undefined : dropContinues(socket)
+  const short = h2 ? undefined : shortHead(socket, readHead)
   inOneWrite(socket)
   let fault: Error | undefined
   socket.once('error', (err: Error) => {
@@ -70,8 +77,12 @@ export function openConnection(socket: Socket, { origin, idleMs, headerBytes, on
     capacity: h2 ? streamsPerConnection : 1,
     alive: true,
     listed: false,
-    expectHead,
-    heard,
+    expectHead: () => {
+      interim?.expectHead()
+      short?.expectHead()
+    },
+    headTaken: () => short?.taken(),
+    heard: () => interim?.heard() ?? false,
     fault: () => fault,
   }
   client.on('disconnect', () => {

@@ -21,7 +21,10 @@ const hints = {
   secure: "; does it ask for a client certificate (the upstream's tls.cert and tls.key)?",
 }
 
-/** An upstream that closed a kept connection does so at once; one that took a second may have worked on the call. */
+/**
+ * An upstream that closed a kept connection does so at once; one that took a second may have worked on the call. No setting: with a longer time calls
+ * that may be billed would be repeated uncounted.
+ */
 const staleWithinMs = 1_000
 
 /** The one place that knows undici's errors. */

@@ -1,7 +1,7 @@
 import type { Effect } from '../llm/outcome.ts'
 import { accrual } from './health/accrual.ts'
 import { limitation } from './health/limitation.ts'
-import { healthDefaults, type HealthNumbers } from './health/numbers.ts'
+import type { HealthNumbers } from './health/numbers.ts'
 import { probation } from './health/probation.ts'
 import { terms } from './health/terms.ts'
 
@@ -45,8 +45,7 @@ export interface Health {
 
 type Held = 'ejected' | 'exhausted' | 'auth_failed'
 
-export function health(random: () => number, numbers: Partial<HealthNumbers> = {}): Health {
-  const set = { ...healthDefaults, ...numbers }
+export function health(random: () => number, set: HealthNumbers): Health {
   const limit = limitation(set, random)
   const counts = accrual(set)
   const term = terms(set, random)

@@ -4,6 +4,7 @@ import { SidecarError } from '../errors.ts'
 import type { Life } from '../life.ts'
 import { openConnection, type Connection } from './connection.ts'
 import type { Connector } from './connector.ts'
+import { headShapes } from './headShapes.ts'
 import { queue } from './queue.ts'
 
 export interface Pool {
@@ -34,6 +35,7 @@ export function pool(options: PoolOptions): Pool {
   /** The last used first: it is the least likely to have gone stale, and the others may age out. */
   const free: Connection[] = []
   const dialling: (() => void)[] = []
+  const readHead = headShapes()
   let closed = false
   const waiting = queue({
     clock,
@@ -94,7 +96,7 @@ export function pool(options: PoolOptions): Pool {
   }
 
   const opened = (socket: Socket): Connection => {
-    const connection = openConnection(socket, { ...options, onLost: lose })
+    const connection = openConnection(socket, { ...options, readHead, onLost: lose })
     all.add(connection)
     return connection
   }

@@ -11,7 +11,7 @@ export type Asked = Pick<Health, 'state' | 'usable' | 'until'>
 
 export interface StandingOptions {
   readonly upstream: string
-  readonly numbers: Partial<HealthNumbers>
+  readonly numbers: HealthNumbers
   readonly random: () => number
   /** Hears of each change of state, once. */
   readonly changed: (change: Change) => void
@@ -90,7 +90,10 @@ export interface Host {
 }
 
 export function openHost({ numbers, random }: StandingOptions): Host {
-  return { condition: condition(), level: { health: checkedHealth(health(random, numbers), numbers), told: 'healthy' } }
+  return {
+    condition: condition(numbers.failuresInARow),
+    level: { health: checkedHealth(health(random, numbers), numbers), told: 'healthy' },
+  }
 }
 
 /** No connection is the same for every key and model; a refused or empty key for every model; the rest is about one model. */

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { pace } from './pace.ts'
-import { answer, refusal, streamHead, upstreamKey } from './wire.ts'
+import { answers, refusal, streamHead, upstreamKey } from './wire.ts'
 
 /** A fake model that costs next to nothing: fixed bytes from plain sockets, one server without TLS and one with. */
 const [certificate = '', key = ''] = process.argv.slice(2)
@@ -24,6 +24,8 @@ function listen(server: Server): Promise<number> {
     })
   })
 }
+
+let answered = 0
 
 function converse(socket: Socket): void {
   let pending: Buffer | null = null
@@ -53,7 +55,7 @@ function reply(socket: Socket, request: Buffer): void {
     return
   }
   if (!request.includes('"stream":true')) {
-    socket.write(answer)
+    socket.write(answers[(answered = (answered + 1) % answers.length)] ?? refusal)
     return
   }
   socket.write(streamHead)

@@ -4,22 +4,29 @@ export const upstreamKey = 'sk-bench-0123456789'
 
 const crlf = '\r\n'
 
-/** About what a hosted model answers with: 18 headers, 1.5 KB of JSON. */
-export const answer: Buffer = message(
-  ['HTTP/1.1 200 OK', 'Content-Type: application/json', ...commonHeaders()],
-  fill(
-    (text) =>
-      JSON.stringify({
-        id: 'chatcmpl-bench0123456789abcdef',
-        object: 'chat.completion',
-        created: 1_790_000_000,
-        model: 'gpt-bench',
-        choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: 'stop' }],
-        usage: { prompt_tokens: 211, completion_tokens: 248, total_tokens: 459, prompt_tokens_details: { cached_tokens: 0 } },
-        service_tier: 'default',
-        system_fingerprint: 'fp_bench',
-      }),
-    1_500,
+/** About what a hosted model answers with: 18 headers, 1.5 KB of JSON. Four of the headers are different in each, as they are of a real one. */
+export const answers: readonly Buffer[] = Array.from({ length: 64 }, (_, index) =>
+  message(
+    ['HTTP/1.1 200 OK', 'Content-Type: application/json', ...commonHeaders(index)],
+    fill(
+      (text) =>
+        JSON.stringify({
+          id: `chatcmpl-bench0123456789abcd${10 + index}`,
+          object: 'chat.completion',
+          created: 1_790_000_000 + index,
+          model: 'gpt-bench',
+          choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: 'stop' }],
+          usage: {
+            prompt_tokens: 211,
+            completion_tokens: 210 + index,
+            total_tokens: 421 + index,
+            prompt_tokens_details: { cached_tokens: 0 },
+          },
+          service_tier: 'default',
+          system_fingerprint: 'fp_bench',
+        }),
+      1_500,
+    ),
   ),
 )
 
@@ -101,22 +108,22 @@ function fill(around: (text: string) => string, bytes: number): string {
   return around('the quick brown fox jumps over the lazy dog '.repeat(Math.ceil(missing / 44)).slice(0, missing))
 }
 
-function commonHeaders(): string[] {
+function commonHeaders(index = 0): string[] {
   return [
-    'Date: Fri, 20 Nov 2026 12:00:00 GMT',
+    `Date: Fri, 20 Nov 2026 12:00:${10 + (index >> 1)} GMT`,
     'Connection: keep-alive',
     'Server: bench',
     'Access-Control-Expose-Headers: X-Request-ID',
     'OpenAI-Organization: bench',
-    'OpenAI-Processing-Ms: 412',
+    `OpenAI-Processing-Ms: ${412 + index}`,
     'OpenAI-Version: 2020-10-01',
     'X-Ratelimit-Limit-Requests: 10000',
     'X-Ratelimit-Limit-Tokens: 2000000',
     'X-Ratelimit-Remaining-Requests: 9999',
-    'X-Ratelimit-Remaining-Tokens: 1999744',
+    `X-Ratelimit-Remaining-Tokens: ${1_999_744 - index}`,
     'X-Ratelimit-Reset-Requests: 6ms',
     'X-Ratelimit-Reset-Tokens: 7ms',
-    'X-Request-ID: req_bench0123456789abcdef',
+    `X-Request-ID: req_bench0123456789abcd${10 + index}`,
     'Strict-Transport-Security: max-age=31536000; includeSubDomains',
     'X-Content-Type-Options: nosniff',
   ]

@@ -24,12 +24,12 @@ function saysSo(told: Told, kind: KindName, reason: string, words: RegExp): void
 
 /** Budgets that allow nothing beyond what the test says. */
 const retry = (budget: Document): Document => ({ retry: { attempts: 3, backoff: '1ms', throttledBackoff: '1ms', budget } })
-const wide = { concurrent: 1, leastConcurrent: 100, perMinute: 1, leastPerMinute: 100, tokens: 1, leastTokens: 1_000_000 }
+const wide = { concurrent: 1, leastConcurrent: 100, rate: 1, leastRate: 100, tokens: 1, leastTokens: 1_000_000 }
 
 suite('an attempt that is not made is counted, and the answer says why:', { concurrency: true }, () => {
   for (const [reason, budget, words] of [
     ['budget_concurrency', { ...wide, concurrent: 0, leastConcurrent: 0 }, /too many repeats are running/],
-    ['budget_rate', { ...wide, perMinute: 0, leastPerMinute: 1 }, /too many repeats in the last minute/],
+    ['budget_rate', { ...wide, rate: 0, leastRate: 1 }, /too many repeats lately/],
     ['budget_tokens', { ...wide, tokens: 0, leastTokens: 0 }, /too many tokens may have been billed twice/],
   ] as const) {
     test(reason, async (t) => {
@@ -40,7 +40,7 @@ suite('an attempt that is not made is counted, and the answer says why:', { conc
     })
     test(`${reason}, where the answer is the upstream's own`, async (t) => {
       const own = { error: { message: 'no' } }
-      const { sidecar, providers } = await startUpstreams(t, [answers(500, own)], retry({ ...budget, leastPerMinute: 0 }))
+      const { sidecar, providers } = await startUpstreams(t, [answers(500, own)], retry({ ...budget, leastRate: 0 }))
       const told = await ask(sidecar)
       assert.deepEqual([told.status, told.text, told.headers.get('x-outrider-not-repeated')], [500, JSON.stringify(own), reason])
       assert.deepEqual(askedOf(providers), [1])

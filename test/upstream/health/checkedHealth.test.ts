@@ -2,9 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { health } from '../../../sidecar/proxy/upstream/health.ts'
 import { checkedHealth, type CheckedHealth } from '../../../sidecar/proxy/upstream/health/checkedHealth.ts'
+import { usualHealth } from '../../fixtures/usual.ts'
 
 /** Jitter in the middle: a time is what it says. */
-const plain = (): CheckedHealth => checkedHealth(health(() => 0.5))
+const plain = (): CheckedHealth =>
+  checkedHealth(
+    health(() => 0.5, usualHealth),
+    usualHealth,
+  )
 
 const ejected = (): CheckedHealth => {
   const one = plain()

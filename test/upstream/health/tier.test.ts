@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { health, type Health } from '../../../sidecar/proxy/upstream/health.ts'
 import { book } from '../../../sidecar/proxy/upstream/health/book.ts'
 import { leastBad, mayEject, worstOf } from '../../../sidecar/proxy/upstream/health/tier.ts'
+import { usualHealth } from '../../fixtures/usual.ts'
 
-const plain = (): Health => health(() => 0.5)
+const plain = (): Health => health(() => 0.5, usualHealth)
 const after = (effect: 'hard' | 'limited' | 'exhausted' | 'auth', times = 1): Health => {
   const one = plain()
   for (let n = 0; n < times; n++) one.note(one.admit(0), effect, 0)

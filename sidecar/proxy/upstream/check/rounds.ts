@@ -24,7 +24,7 @@ export interface Heard {
   readonly good: boolean
 }
 
-/** So that sidecars that began together do not ask together for long. */
+/** Of the interval, so that sidecars that began together do not ask together for long. No setting, like the next: the interval is one. */
 const spread = 0.2
 
 /** Of the interval: long enough for what comes up to stay up, and far shorter than anybody would wait. */

@@ -10,7 +10,7 @@ interface Entry<Known> {
   asked: boolean
 }
 
-/** More than anybody configures; a client that makes names up costs no more than this. */
+/** More than anybody configures, so that it needs no setting; a client that makes names up costs no more than this. */
 const mostModels = 200
 
 export function book<Known>(open: (model: string) => Known, most = mostModels): Book<Known> {

@@ -1,6 +1,6 @@
 import type { Health } from '../health.ts'
 import { checks } from './checks.ts'
-import { healthDefaults, type HealthNumbers } from './numbers.ts'
+import type { HealthNumbers } from './numbers.ts'
 
 /** The health of something that is asked how it is while no calls tell. */
 export interface CheckedHealth extends Health {
@@ -14,8 +14,7 @@ export interface CheckedHealth extends Health {
 }
 
 /** What calls say, unless checks say that it is down. */
-export function checkedHealth(calls: Health, numbers: Partial<HealthNumbers> = {}): CheckedHealth {
-  const set = { ...healthDefaults, ...numbers }
+export function checkedHealth(calls: Health, set: HealthNumbers): CheckedHealth {
   const active = checks(set)
   let upAt = -Infinity
   return {

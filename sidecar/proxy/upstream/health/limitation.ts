@@ -18,16 +18,8 @@ export interface Limitation {
   readonly reset: () => void
 }
 
-const briefMs = 2_000
-const briefJitterMs = 3_000
-/** One call finds out whether a guess was too short, and those that wait are not to give up for one that was too long. */
-const longestWithoutHintMs = 10_000
-/** That a guessed limit has gone by is believed when for so long nobody was turned away: that takes an upstream far less. */
-const trialMs = 5_000
-/** Until then one call at a time finds it out, and not all that come. */
-const turnMs = 1_000
-
-export function limitation({ limitedMs, longestLimitedMs }: HealthNumbers, random: () => number): Limitation {
+export function limitation(numbers: HealthNumbers, random: () => number): Limitation {
+  const { longestHintMs, guessMs, longestGuessMs, trialMs, turnMs, overloadMs, longestOverloadMs } = numbers
   let until = 0
   let endedAt = -Infinity
   let inARow = 0
@@ -40,8 +32,11 @@ export function limitation({ limitedMs, longestLimitedMs }: HealthNumbers, rando
   }
   const set = (ms: number, now: number): void => {
     // The later deadline counts: a shorter one would let calls through that the longer forbade.
-    until = Math.max(until, now + Math.min(ms, longestLimitedMs))
+    until = Math.max(until, now + ms)
   }
+  const hinted = (ms: number): number => Math.min(ms, longestHintMs)
+  const guess = (): number => Math.min(longestGuessMs, guessMs * 2 ** Math.min(Math.max(inARow - 1, 0), 16))
+  /** That a guess was long enough is believed when for so long nobody was turned away. */
   const isOnTrial = (now: number): boolean => guessed && now - endedAt < trialMs
   return {
     until: (now) => {
@@ -55,11 +50,11 @@ export function limitation({ limitedMs, longestLimitedMs }: HealthNumbers, rando
       // The calls that were on their way when the limit was reached are one and the same event.
       if (until === 0) inARow++
       guessed = hintMs === undefined
-      set(hintMs ?? Math.min(longestWithoutHintMs, limitedMs * 2 ** Math.min(inARow, 16)), now)
+      set(hintMs === undefined ? guess() : hinted(hintMs), now)
     },
     brief: (hintMs, now) => {
       settle(now)
-      set(hintMs ?? briefMs + briefJitterMs * random(), now)
+      set(hintMs === undefined ? overloadMs + (longestOverloadMs - overloadMs) * random() : hinted(hintMs), now)
     },
     admitted: (now) => {
       if (guessed && isOnTrial(now)) nextTurnAt = now + turnMs

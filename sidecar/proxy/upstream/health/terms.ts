@@ -19,7 +19,7 @@ export function terms(set: HealthNumbers, random: () => number): Terms {
       ejections = Math.max(0, ejections - Math.floor(backForMs / set.forgetMs)) + 1
       const ms = Math.min(set.longestEjectionMs, set.ejectionMs * 2 ** Math.min(ejections - 1, 30))
       // Sidecars that took it out together do not come back together, nor do they where the doubling has its bound.
-      return ms * (0.8 + 0.4 * random())
+      return ms * (1 - set.ejectionJitter + 2 * set.ejectionJitter * random())
     },
     over: () => {
       ejections = 0
