@@ -43,21 +43,68 @@ export function accessLog({ write, level, sample, secrets, costOf }: AccessLogOp
 /** By the trace, so that all sidecars on the way of a call choose alike: what they log of it belongs together. */
 const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Number.parseInt(trace.slice(-8), 16) < sample * 2 ** 32
 
-function line({ id, method, path, target, facts }: Call, failed: boolean, more: string): string {
+function line(call: Call, failed: boolean, more: string): string {
+  const { id, facts } = call
   const { beganMs, overMs, error, attempts, trace } = facts
   const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
-  const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
-  const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
-  const chosen = facts.chosenBy === undefined ? '' : `,"chosen_by":"${facts.chosenBy}"`
-  const upstream = attempts === 0 ? chosen : `,"upstream":"${facts.upstream}"${chosen}`
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
-    `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}${sideOf(facts)}` +
-    `,"stream":${facts.stream}${upstream},"attempts":${attempts}${resumed(facts)}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
+    `${about(call)},"attempts":${attempts}${resumed(facts)}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(overMs - beganMs)},"added_ms":${round(addedMs(facts))}` +
     `,"bytes_in":${facts.bytesIn},"bytes_out":${facts.bytesOut}${tokens(facts)}${more}}\n`
+  )
+}
+
+/** What many calls have in common, and how that was told. */
+interface Told {
+  readonly method: string
+  readonly path: string
+  readonly facts: Pick<Facts, 'client' | 'operation' | 'model' | 'stream' | 'upstream' | 'chosenBy' | 'attempts'>
+  readonly modelServed: string
+  readonly text: string
+}
+
+/** The last of them: an app has few models, and a model few upstreams. */
+const toldLast: Told[] = []
+const mostTold = 8
+
+/** Whose call it was, what it asked for, and who answered. */
+function about(call: Call): string {
+  const { method, path, facts } = call
+  const modelServed = facts.usage?.model ?? ''
+  // A canary's share is told of each call by itself, and a path that is none of ours will not come again.
+  if (facts.side !== undefined || path === undefined) return aboutInWords(call)
+  for (const told of toldLast)
+    if (told.path === path && told.modelServed === modelServed && told.method === method && isAlike(told.facts, facts)) return told.text
+  const text = aboutInWords(call)
+  const { client, operation, model, stream, upstream, chosenBy, attempts } = facts
+  if (path.length + model.length + client.length + modelServed.length > longestTold) return text
+  if (toldLast.length >= mostTold) toldLast.shift()
+  toldLast.push({ method, path, facts: { client, operation, model, stream, upstream, chosenBy, attempts }, modelServed, text })
+  return text
+}
+
+const longestTold = 512
+
+const isAlike = (one: Told['facts'], other: Facts): boolean =>
+  one.upstream === other.upstream &&
+  one.model === other.model &&
+  one.operation === other.operation &&
+  one.stream === other.stream &&
+  one.client === other.client &&
+  one.chosenBy === other.chosenBy &&
+  (one.attempts === 0) === (other.attempts === 0)
+
+function aboutInWords({ method, path, target, facts }: Call): string {
+  const client = facts.client === '' ? '' : `,"client":${text(facts.client)}`
+  const model = facts.model === '' ? '' : `,"model":${text(facts.model)}`
+  const chosen = facts.chosenBy === undefined ? '' : `,"chosen_by":"${facts.chosenBy}"`
+  const upstream = facts.attempts === 0 ? chosen : `,"upstream":"${facts.upstream}"${chosen}`
+  return (
+    `${client},"method":"${method}","path":${text(withoutQuery(path, target))},"operation":"${facts.operation}"${model}${served(facts)}${sideOf(facts)}` +
+    `,"stream":${facts.stream}${upstream}`
   )
 }
 
@@ -131,16 +178,7 @@ const withoutQuery = (path: string | undefined, target: string): string => {
   return query < 0 ? whole : whole.slice(0, query)
 }
 
-/** Names and paths come again and again: what was quoted once is remembered, as long as it is little. */
-const quoted = new Map<string, string>()
-
-function text(value: string): string {
-  const known = quoted.get(value)
-  if (known !== undefined) return known
-  const made = JSON.stringify(value.slice(0, 1_024))
-  if (quoted.size < 256 && value.length < 128) quoted.set(value, made)
-  return made
-}
+const text = (value: string): string => JSON.stringify(value.slice(0, 1_024))
 
 let second = 0
 let prefix = ''

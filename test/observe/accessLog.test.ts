@@ -183,3 +183,50 @@ test('each way to end has its word', () => {
   assert.equal(ends({ status: 404, error: 'not_found', attempts: 0 }), 'refused')
   assert.equal(ends({ status: 500, error: 'internal', attempts: 1 }), 'failed')
 })
+
+test('each line tells of its own call, however much calls resemble each other', async () => {
+  // Nearly always the first: two calls then differ in one thing alone.
+  const few = <Item>(usual: Item, ...others: Item[]): fc.Arbitrary<Item> =>
+    fc.oneof({ weight: 9, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: fc.constantFrom(...others) })
+  const call = fc.record({
+    method: few('POST', 'GET'),
+    path: few('/chat/completions', '/responses', '/chat/completions?key=sk-1'),
+    client: few('', 'shop', 'till'),
+    model: few('', 'a', 'b"'),
+    operation: few('chat' as const, 'responses' as const),
+    stream: few(true, false),
+    upstream: few('one', 'two', 'three', 'four'),
+    attempts: few(1, 0, 2),
+    chosenBy: few(undefined, 'pin' as const, 'affinity' as const),
+    modelServed: few(undefined, '', 'a-1', 'b-1'),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(call, { minLength: 20, maxLength: 60 }), async (calls) => {
+      const counts = { input: -1, output: -1, cached: -1, reasoning: -1 }
+      const { lines } = await logged(
+        calls.map(({ method, path, modelServed, ...facts }) =>
+          aCall({ method, path, facts: { ...facts, usage: modelServed === undefined ? undefined : { model: modelServed, ...counts } } }),
+        ),
+      )
+      const told = lines.map(({ method, path, client, model, operation, stream, upstream, attempts, chosen_by, model_served }) =>
+        Object.entries({ method, path, client, model, operation, stream, upstream, attempts, chosen_by, model_served }).map(String),
+      )
+      const meant = calls.map(({ method, path, client, model, operation, stream, upstream, attempts, chosenBy, modelServed }) =>
+        Object.entries({
+          method,
+          path: `/v1${path.split('?')[0]}`,
+          client: client || undefined,
+          model: model || undefined,
+          operation,
+          stream,
+          upstream: attempts === 0 ? undefined : upstream,
+          attempts,
+          chosen_by: chosenBy,
+          model_served: modelServed || undefined,
+        }).map(String),
+      )
+      assert.deepEqual(told, meant)
+    }),
+    { numRuns: 50 },
+  )
+})

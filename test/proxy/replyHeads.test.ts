@@ -100,16 +100,19 @@ test('a head means the same, whether we read it or undici does, whatever is in i
 })
 
 test('heads of one kind, whose values change, each say what they say', async (t) => {
-  const upstream = await rawUpstream(t, async (socket, bytes) => {
-    for (let n = 1; ; n++) {
-      await bytes.until((all) => all.toString('latin1').split('\r\n\r\n{}').length > n)
-      const id = `req_${n}${'x'.repeat(n % 5)}`
-      const cookies = `Set-Cookie: a=${n}\r\nset-cookie: b=${n % 2}\r\n`
-      const state = n % 3 === 0 ? 'HTTP/1.1 404 Not Found' : 'HTTP/1.1 200 OK'
-      const odd = n % 4 === 0 ? `X-Now-And-Then: ${n}\r\n` : ''
-      const body = JSON.stringify({ n })
-      socket.write(`${state}\r\nServer: same\r\nX-Request-ID: ${id}\r\n${cookies}${odd}Content-Length: ${body.length}\r\n\r\n${body}`)
-    }
+  const answer = (n: number): string => {
+    const id = `req_${n}${'x'.repeat(n % 5)}`
+    const cookies = `Set-Cookie: a=${n}\r\nset-cookie: b=${n % 2}\r\n`
+    const state = n % 3 === 0 ? 'HTTP/1.1 404 Not Found' : 'HTTP/1.1 200 OK'
+    const odd = n % 4 === 0 ? `X-Now-And-Then: ${n}\r\n` : ''
+    const body = JSON.stringify({ n })
+    return `${state}\r\nServer: same\r\nX-Request-ID: ${id}\r\n${cookies}${odd}Content-Length: ${body.length}\r\n\r\n${body}`
+  }
+  const upstream = await rawUpstream(t, (socket, bytes) => {
+    let n = 0
+    socket.on('data', () => {
+      while (bytes.all().toString('latin1').split('\r\n\r\n{}').length > n + 1) socket.write(answer(++n))
+    })
   })
   const sidecar = await startSidecar(t, upstream.url)
   const client = await rawClient(t, sidecar.port)

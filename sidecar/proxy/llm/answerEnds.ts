@@ -87,18 +87,17 @@ const joined = (first: Buffer, rest: Buffer[] | undefined): Buffer => (rest === 
 const decoded = (coding: string, bytes: Buffer): Buffer | undefined => decoder(coding)?.(bytes)
 const lastOf = (bytes: Buffer): string => bytes.toString('utf8', Math.max(0, bytes.length - endBytes))
 
-const usageName = '"usage"'
-/** The name of the model stands among the first fields of nearly every answer. */
+/** The name of the model stands among the first fields of nearly every answer, and the tokens among the last. */
 const headBytes = 512
+const tailBytes = 1_024
 
 function usageIn(operation: Operation, whole: Buffer | undefined): Usage | undefined {
   if (whole === undefined) return undefined
-  // Nearly always all is found in two short pieces: no text is made of the model's words between them.
-  const at = whole.lastIndexOf(usageName)
-  if (at >= 0 && whole.length - at <= endBytes) {
-    const usage = usageOf(operation, whole.toString('utf8', 0, headBytes), whole.toString('utf8', at))
-    if (usage !== undefined && usage.model !== '' && usage.input >= 0) return usage
-  }
+  // Nearly always all is found in two short pieces, and in letters that are a byte each: no text is made of the model's words between them.
+  const usage = usageOf(operation, whole.toString('latin1', 0, headBytes), whole.toString('latin1', Math.max(0, whole.length - tailBytes)))
+  if (usage !== undefined && usage.input >= 0 && usage.model !== '' && isAscii(usage.model)) return usage
   const last = lastOf(whole)
   return usageOf(operation, whole.length <= endBytes ? last : whole.toString('utf8', 0, endBytes), last)
 }
+
+const isAscii = (text: string): boolean => !/[^\x20-\x7e]/.test(text)

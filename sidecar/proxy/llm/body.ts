@@ -95,11 +95,21 @@ function keyAt(body: Buffer, from: number, to: number): string | undefined {
 
 function text(body: Buffer, from: number, to: number): string {
   if (body[from] !== quote || to - from > 512) return ''
+  if (isPlain(body, from + 1, to - 1) && body[to - 1] === quote) return body.toString('latin1', from + 1, to - 1)
   try {
     return JSON.parse(body.toString('utf8', from, to)) as string
   } catch {
     return ''
   }
+}
+
+/** A byte a letter, and each stands for itself. */
+function isPlain(body: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) {
+    const byte = body[at] ?? 0
+    if (byte < 0x20 || byte > 0x7e || byte === quote || byte === backslash) return false
+  }
+  return to >= from
 }
 
 export function skipSpace(body: Buffer, from: number): number {

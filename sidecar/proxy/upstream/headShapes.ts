@@ -150,6 +150,9 @@ const isAlike = (one: Head, other: Head): boolean =>
   one.lines.length === other.lines.length &&
   one.lines.every(({ prefix }, index) => prefix === other.lines[index]?.prefix)
 
+/** In HTTP/1.1, and every line costs. */
+const goesWithoutSaying = (name: string, value: string): boolean => name === 'connection' && /^keep-alive$/i.test(value)
+
 function shapeOf(head: Head, isHole: readonly boolean[]): Shape {
   const holes: { name: string; seenAs: string; behind: string }[] = []
   const headers: Headers = {}
@@ -170,7 +173,7 @@ function shapeOf(head: Head, isHole: readonly boolean[]): Shape {
     } else {
       headers[name] = value
       write(value + end)
-      if (isSeen) short += prefix + value + end
+      if (isSeen && !goesWithoutSaying(name, value)) short += prefix + value + end
     }
   }
   write(end)
