@@ -2,6 +2,7 @@ import { isIPv4 } from 'node:net'
 import { boundCautions, boundDisagreements } from './boundAgreement.ts'
 import { canaryCautions, canaryDisagreements } from './canaryAgreement.ts'
 import type { Path } from './document.ts'
+import { fallbackCautions } from './fallbackAgreement.ts'
 import { isMapping } from './mapping.ts'
 import { modelCautions } from './modelAgreement.ts'
 
@@ -34,7 +35,14 @@ export function disagreements(document: unknown): { problems: Finding[]; warning
       ...canaryDisagreements(root),
       ...boundDisagreements(root),
     ],
-    warnings: [...trials(root), ...canaryCautions(root), ...modelCautions(root), ...noAttemptLeft(root), ...boundCautions(root)],
+    warnings: [
+      ...trials(root),
+      ...canaryCautions(root),
+      ...modelCautions(root),
+      ...fallbackCautions(root),
+      ...noAttemptLeft(root),
+      ...boundCautions(root),
+    ],
   }
   for (const [index, upstream] of items(root['upstreams']).entries()) {
     const path = ['upstreams', index]

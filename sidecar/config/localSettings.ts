@@ -76,7 +76,9 @@ export const control = mapping({
     help: 'Let any program of the pod end this process with POST /control/quit, as an order to stop would.',
     reason: 'Only a Job whose sidecar is an ordinary container needs it, to end at all; there the injector switches it on.',
   }),
-  tokenFile: optional(filePath, { help: 'File with the token that a change must show; without it nothing can be changed.' }),
+  tokenFile: optional(filePath, {
+    help: 'File with the token that a change must show; without it nothing can be changed. Read with each change, so that it may come later.',
+  }),
   stateFile: optional(filePath, {
     help: 'File in which weights that are changed at run time are kept, for the next start; without it they end with the process.',
   }),

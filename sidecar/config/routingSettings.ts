@@ -13,13 +13,15 @@ const aPattern = 'must be the name of a model, in which * stands for any charact
 export const modelPattern = v.pipe(v.string(aPattern), v.regex(/^[\x21-\x7e]{1,200}$/, aPattern))
 
 export const triggers = ['error', 'rate_limited', 'timeout', 'context_window', 'content_policy'] as const
+/** A refusal on grounds of content is no failure. */
+export const defaultTriggers: readonly (typeof triggers)[number][] = ['error', 'rate_limited', 'timeout', 'context_window']
 const trigger = v.picklist(triggers, `must be one of ${triggers.join(', ')}`)
 
 const fallback = mapping(
   {
     model: required(modelName, { help: 'The model to ask instead.' }),
     on: setting(v.pipe(v.array(trigger, 'must be a list of triggers'), v.minLength(1, 'is empty: name a trigger')), {
-      default: ['error', 'rate_limited', 'timeout', 'context_window'],
+      default: [...defaultTriggers],
       help: 'What sends a call there: upstreams that fail (error), that are over their limit (rate_limited), that are too slow (timeout), a prompt too long (context_window), a prompt refused (content_policy).',
       reason: 'A refusal on grounds of content is an answer; asking another model for the same is for the owner of the app to decide.',
     }),

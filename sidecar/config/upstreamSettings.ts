@@ -58,7 +58,7 @@ export const upstream = mapping({
   }),
   weight: setting(count({ least: 0, most: 10_000 }), {
     default: 1,
-    help: 'Its share of the calls, beside the weights of the others of its tier, for each of its credentials; 0 for none.',
+    help: 'Its share of the calls, beside the weights of the others of its tier; 0 for none. It counts once for each of its credentials: with two keys an upstream gets twice the calls.',
     reason: 'Equal shares.',
   }),
   models: optional(v.pipe(v.array(modelPattern, 'must be a list of models'), v.minLength(1, 'is empty: leave it out for all')), {

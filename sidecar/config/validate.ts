@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { examineConfig, readText } from './config.ts'
+import { tokenCaution } from '../proxy/serve/controlToken.ts'
+import { examineConfig, readText, type Config } from './config.ts'
 import { readDocument } from './document.ts'
 import type { Env } from './environmentNames.ts'
 import { isMapping } from './mapping.ts'
@@ -61,14 +62,24 @@ async function judge(file: string, read: Read, before: Versions, { env, strict }
   const name = shown(file)
   try {
     const text = await read(file)
-    const { problems, warnings } = await examineConfig(text, name, env)
+    const { config, problems, warnings } = await examineConfig(text, name, env)
     const backwards = before.size === 0 ? [] : await undercut(text, name, before)
     const all = [...problems, ...backwards, ...(strict ? warnings : [])]
-    return { file: name, problems: all, warnings: strict ? [] : warnings }
+    // What is not on this machine is nothing that is wrong with the config, however strict.
+    const missing = config === undefined ? [] : await missingToken(config, text, name)
+    return { file: name, problems: all, warnings: strict ? missing : [...warnings, ...missing] }
   } catch (refused) {
     if (refused instanceof ConfigRefused) return { file: name, problems: refused.problems, warnings: [] }
     throw refused
   }
+}
+
+async function missingToken(config: Config, text: string, source: string): Promise<Problem[]> {
+  const caution = await tokenCaution(config)
+  if (caution === undefined) return []
+  const document = await readDocument(text, source)
+  const placeOf = (await document.locate?.()) ?? document.placeOf
+  return [{ path: 'control.tokenFile', message: `on this machine ${caution}`, ...placeOf(['control', 'tokenFile']) }]
 }
 
 const extensions = /\.(?:ya?ml|json)$/

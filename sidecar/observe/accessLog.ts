@@ -1,4 +1,4 @@
-import { bodyMargin, type Call, type Facts } from '../proxy/call.ts'
+import { bodyMargin, type Call, type Facts, type Tried } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
 import type { Level } from './log.ts'
 import { addedMs } from './metrics.ts'
@@ -46,10 +46,10 @@ const isAmong = (sample: number, trace: string): boolean => sample >= 1 || Numbe
 function line(call: Call, failed: boolean, more: string): string {
   const { id, facts } = call
   const { beganMs, overMs, error, attempts, trace } = facts
-  const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"`
+  const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"${reason(facts)}`
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
-    `${about(call)},"attempts":${attempts}${resumed(facts)}${tried(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
+    `${about(call)},"attempts":${attempts}${resumed(facts)}${waited(facts)}${tried(facts)}${unrepeated(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(overMs - beganMs)},"added_ms":${round(addedMs(facts))}` +
@@ -112,19 +112,34 @@ const served = ({ usage }: Facts): string => (usage === undefined || usage.model
 
 const resumed = ({ resumed: times }: Facts): string => (times === 0 ? '' : `,"resumed":${times}`)
 
+const waited = ({ waitedMs }: Facts): string => (waitedMs === 0 ? '' : `,"waited_ms":${round(waitedMs)}`)
+
+const unrepeated = ({ unrepeated: why }: Facts): string => (why === undefined ? '' : `,"not_repeated":"${why}"`)
+
+const reason = ({ reason: words }: Facts): string => (words === '' ? '' : `,"reason":${JSON.stringify(words.slice(0, 1_024))}`)
+
 const sideOf = ({ side }: Facts): string =>
   side === undefined ? '' : `,"route":"${side.split.trial.route}","side":"${side.served}","side_chosen":"${side.chosen}"`
 
 function tried(facts: Facts): string {
-  const { upstream, answered, headMs, queuedMs } = facts
-  const last = answered === 0 ? '' : `{"upstream":"${upstream}","outcome":${answered},"ms":${round(headMs - queuedMs)}}`
-  if (facts.tried === undefined) return last === '' ? '' : `,"tried":[${last}]`
+  const { upstream, answered, headMs, queuedMs, tried: before } = facts
+  const ms = headMs - queuedMs
+  if (before === undefined) return answered === 0 ? '' : `,"tried":[{"upstream":"${upstream}","outcome":${answered},"ms":${round(ms)}}]`
+  const all = answered === 0 ? before : [...before, { upstream, account: facts.account, model: facts.served, outcome: answered, ms }]
   let list = ''
-  for (const { upstream: name, outcome, ms } of facts.tried) {
-    const word = typeof outcome === 'number' ? outcome : `"${outcome}"`
-    list += `${list === '' ? '' : ','}{"upstream":"${name}","outcome":${word},"ms":${round(ms)}}`
+  for (const one of all) {
+    const word = typeof one.outcome === 'number' ? one.outcome : `"${one.outcome}"`
+    // With a single attempt there is nothing to tell apart.
+    const whose = all.length === 1 ? '' : whoseOf(one, facts.model)
+    list += `${list === '' ? '' : ','}{"upstream":"${one.upstream}"${whose},"outcome":${word},"ms":${round(one.ms)}}`
   }
-  return last === '' ? `,"tried":[${list}]` : `,"tried":[${list},${last}]`
+  return `,"tried":[${list}]`
+}
+
+/** What tells attempts at one upstream apart: whose key it was, and the model where it is not the one that the line names. */
+function whoseOf({ account, model }: Tried, named: string): string {
+  const key = account === '' ? '' : `,"account":"${account}"`
+  return model === '' || model === named ? key : `${key},"model":${text(model)}`
 }
 
 function tokens({ usage }: Facts): string {

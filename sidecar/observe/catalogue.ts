@@ -22,9 +22,14 @@ export const catalogue = {
   outrider_calls_total: counter('Calls that are over, by operation and the status the client got.', 'operation', 'status'),
   outrider_errors_total: counter('Failures told to clients, by kind and by whose fault they are.', 'kind', 'fault'),
   outrider_attempts_total: counter('Attempts made at an upstream.', 'upstream'),
+  outrider_attempts_failed_total: counter(
+    'Attempts that failed, by the status or the kind of failure they came to, also where another attempt had the answer.',
+    'upstream',
+    'outcome',
+  ),
   outrider_first_byte_seconds: histogram('Time to the first byte of the answer, as the client saw it.', 'operation'),
   outrider_added_seconds: histogram(
-    'Time that Outrider itself added to a call, and to its first byte, which of a stream is its first event: without the waits for the client, a connection and the upstream.',
+    'Time that Outrider itself added to a call, and to its first byte, which of a stream is its first event: without the waits for the client, a connection and the upstream, and between attempts.',
     'to',
   ),
   outrider_tokens_total: counter('Tokens that answers told of: input, output, and of these cached and reasoning.', 'model', 'type'),

@@ -3,6 +3,7 @@ import { kinds, type KindName } from '../proxy/errors.ts'
 import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
 import { additions, durations } from './catalogue.ts'
+import { failedAttempts } from './failedAttempts.ts'
 import { genAi } from './genAi.ts'
 import { perSecond } from './perSecond.ts'
 import { readings, type Readings } from './readings.ts'
@@ -48,6 +49,7 @@ export function metrics(sources: Readings): Metrics {
   const addedToCall = added({ to: 'call' })
   const addedToFirstByte = added({ to: 'first_byte' })
   const labelOf = remembered(statusLabels())
+  const countFailed = failedAttempts(all, labelOf)
   const modelOf = bounded(mostModels, 'other', (model) => ({
     requests: remembered((status: number) => requests({ model, status: labelOf(status) })),
     duration: gatewayDurations({ model }),
@@ -97,6 +99,7 @@ export function metrics(sources: Readings): Metrics {
       countTokens(model.tokens, facts)
       if (facts.attempts > 0) {
         countAttempts(facts, attemptsOf)
+        countFailed(facts)
         model.selections.n++
       }
       // An error of the model's own passes as it came.

@@ -1,5 +1,5 @@
 import type { Side } from './canary/side.ts'
-import type { KindName, SidecarError } from './errors.ts'
+import { kinds, type KindName, type SidecarError } from './errors.ts'
 import type { Headers } from './headers.ts'
 import type { Life } from './life.ts'
 import type { AnswerEnds } from './llm/answerEnds.ts'
@@ -54,6 +54,10 @@ export interface Wishes {
 /** One try at an upstream: how it came out, and how long that took. */
 export interface Tried {
   readonly upstream: string
+  /** The name of the key; empty where the upstream has no two. */
+  readonly account: string
+  /** What the upstream was asked for; empty where that is not known. */
+  readonly model: string
   readonly outcome: number | KindName
   readonly ms: number
 }
@@ -73,14 +77,20 @@ export interface Facts {
   /** Where the route has a canary. */
   side: Side | undefined
   upstream: string
+  /** The name of the key of the attempt that is under way, where its upstream has several; else empty. */
+  account: string
   /** Why the call went where it went, where that was not left to the strategy. */
   chosenBy: ChosenBy | undefined
   attempts: number
+  /** Time between attempts, in which an upstream was left alone. */
+  waitedMs: number
   /** How often another attempt has gone on with a stream that broke off. */
   resumed: number
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
+  /** What is known of it beyond its kind, for who looks into the log; empty where the client is at fault, whose words may be in it. */
+  reason: string
   /** The time that ran out was the client's own: that says nothing of the upstream. */
   hurried: boolean
   /** Why a call that failed was not tried again. */
@@ -142,11 +152,14 @@ export function newFacts(now: number, trace: Trace): Facts {
     stream: false,
     side: undefined,
     upstream: '',
+    account: '',
     chosenBy: undefined,
     attempts: 0,
+    waitedMs: 0,
     resumed: 0,
     status: 0,
     error: undefined,
+    reason: '',
     hurried: false,
     unrepeated: undefined,
     bytesIn: 0,
@@ -174,12 +187,18 @@ export function newFacts(now: number, trace: Trace): Facts {
 
 /** An attempt is behind us; what it came to is only written down when another follows, or when it failed. */
 export function closeAttempt(facts: Facts, failure?: KindName): void {
-  const { upstream, answered, headMs, queuedMs } = facts
+  const { upstream, account, served, answered, headMs, queuedMs } = facts
   if (failure === undefined && answered === 0) return
   facts.tried ??= []
-  if (failure === undefined) facts.tried.push({ upstream, outcome: answered, ms: headMs - queuedMs })
-  else facts.tried.push({ upstream, outcome: failure, ms: facts.oursMs - queuedMs })
+  const ms = (failure === undefined ? headMs : facts.oursMs) - queuedMs
+  facts.tried.push({ upstream, account, model: served, outcome: failure ?? answered, ms })
   facts.answered = 0
+}
+
+/** The client is told of it. */
+export function noteFailure(facts: Facts, { kind, message }: SidecarError): void {
+  facts.error = kind
+  facts.reason = kinds[kind].fault === 'client' ? '' : message
 }
 
 /** From now on somebody else is waited for: the client, a connection, the upstream. */

@@ -1,6 +1,6 @@
 import type { Side } from './canary/side.ts'
 import type { Feature } from './llm/features.ts'
-import type { Again, Outcome } from './llm/outcome.ts'
+import type { Again, Outcome, Trigger } from './llm/outcome.ts'
 import type { Candidate } from './upstream/candidate.ts'
 import type { Fallback, Route } from './upstream/route.ts'
 import type { Visit } from './upstream/standing.ts'
@@ -35,8 +35,12 @@ export interface Plan {
   repeatable: Candidate[] | undefined
   /** Where the route has a canary: the side that this call is on. */
   side: Side | undefined
-  /** Hosts to which there was no way: another key of theirs would find none either. */
+  /** Upstreams to which there was no way: another key of theirs would find none either, and no other model. */
   unreachable: readonly string[]
+  /** Upstreams that have failed as such, and not for one of their keys: others go before their other keys. */
+  ailing: readonly string[]
+  /** What the attempts with this model have come to that could send the call to another. */
+  triggers: readonly Trigger[]
   /** Models that may still be asked in its place. */
   fallbacks: readonly Fallback[]
   /** What the call asks of a model; undefined until that matters. */

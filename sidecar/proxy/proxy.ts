@@ -8,12 +8,13 @@ import { wheel, type Clock } from './clock.ts'
 import { kept, type Kept } from './kept.ts'
 import type { Admission } from './layers/admit.ts'
 import type { Held } from './layers/read.ts'
-import { live as openLive } from './live.ts'
+import { live as openLive, type Live } from './live.ts'
 import { memoryLimit } from './memoryLimit.ts'
-import { openPorts } from './ports.ts'
+import { openPorts, type Ports } from './ports.ts'
 import { reload } from './reload.ts'
 import { openServing, type Lasting, type Say } from './serving.ts'
 import { callIds } from './serve/callIds.ts'
+import { tellToken } from './serve/controlToken.ts'
 import { openControl } from './serve/openControl.ts'
 import { tunnel } from './serve/tunnel.ts'
 import type { HealthState } from './upstream/health.ts'
@@ -119,7 +120,7 @@ async function start({ config, warnings, env, source, write, clock = wheel() }: 
   const sockets = tunnel((url) => live.current.sockets(url))
   const ports = await openPorts({ live, lasting, metrics, sockets, say }, opened)
   const { listening, admin } = ports
-  const apply = (next: Config): Promise<void> => live.replace(next, ports.prepare)
+  const apply = (next: Config): Promise<void> => replace(next, live, ports, say)
   const reloading = reload({ source, warnings, current: () => live.current.config, apply, say })
   opened.push(reloading.close)
   const quitting = Promise.withResolvers<void>()
@@ -170,6 +171,12 @@ async function start({ config, warnings, env, source, write, clock = wheel() }: 
       heldBytes: held.bytes,
     }),
   }
+}
+
+async function replace(next: Config, live: Live, { prepare }: Ports, say: Say): Promise<void> {
+  const { control: before } = live.current.config
+  await live.replace(next, prepare)
+  await tellToken(next, before, say)
 }
 
 const lastWordsTo =

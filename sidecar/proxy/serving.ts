@@ -271,11 +271,7 @@ const tellChange =
 const inWords: Partial<Record<Change['to'], string>> = { probation: 'on probation' }
 
 /** What is told of calls, beside what clients are told. */
-function reporting(
-  config: Config,
-  { log, metrics }: Lasting,
-  targets: readonly OpenTarget[],
-): Pick<Surroundings, 'report' | 'defect'> {
+function reporting(config: Config, { log, metrics }: Lasting, targets: readonly OpenTarget[]): Pick<Surroundings, 'report' | 'defect'> {
   const { level, sample } = config.log
   const secrets = (): string[] => targets.flatMap((target) => target.secrets())
   const urls = new Map(targets.map(({ name, url }) => [name, url]))

@@ -65,6 +65,7 @@ export function openWays(
       const candidate: Candidate = {
         upstream: name,
         credential: account.credential,
+        told: target.accounts.length > 1 ? account.credential : '',
         account: `${name}/${account.credential} ${target.url.origin}`,
         tier,
         weight,

@@ -36,6 +36,34 @@ test('a sound config is called so, and the exit code is 0', async (t) => {
   assert.deepEqual(await validate(t, [file]), { code: 0, out: `${file}: is a config that Outrider takes\n`, err: '' })
 })
 
+// It used to be told to the first who wanted to change something, at night.
+test('a file of the token that is not there is told, and is nothing that is wrong with the config', async (t) => {
+  const folder = folderWith(t, { token: 'secret\n' })
+  const file = (name: string): string => tempFile(t, 'outrider.yaml', `${good}control:\n  tokenFile: ${folder}/${name}\n`)
+  const found = file('token')
+  assert.deepEqual(await validate(t, [found, '--strict']), { code: 0, out: `${found}: is a config that Outrider takes\n`, err: '' })
+  const missing = file('tokn')
+  for (const strict of [[], ['--strict']]) {
+    const { code, err } = await validate(t, [missing, ...strict])
+    assert.equal(code, 0)
+    assert.equal(
+      err,
+      `${missing}:3:3 control.tokenFile: warning: on this machine ${folder}/tokn does not exist; its folder holds: token. ` +
+        'Nothing can be changed on the control port until it holds the token; it is read with each change, so it may come later.\n',
+    )
+  }
+})
+
+test('a fallback to the very model that failed is warned of, and with --strict refused', async (t) => {
+  const file = tempFile(t, 'outrider.yaml', `${good}routes: [{ name: r, models: [m], fallbacks: [{ model: m }] }]\n`)
+  const told = await validate(t, [file])
+  assert.equal(told.code, 0)
+  assert.match(told.err, /:2:48 routes\[0\]\.fallbacks\[0\]\.model: warning: is the only model that these fallbacks are for/)
+  const strict = await validate(t, [file, '--strict'])
+  assert.equal(strict.code, 64)
+  assert.match(strict.err, /:2:48 routes\[0\]\.fallbacks\[0\]\.model: is the only model/)
+})
+
 test('all problems of all files are told at once, each with its place, and the exit code is 64', async (t) => {
   const folder = folderWith(t, {
     'a.yaml': 'upstreams: []\nlgo: {}\n',

@@ -26,6 +26,7 @@ function silentUpstreams(names: readonly string[]) {
     return {
       upstream,
       credential: '',
+      told: '',
       account: upstream,
       tier: at + 1,
       weight: 1,

@@ -39,8 +39,8 @@ test('a line says what the call was, how long each part took, and how it ended',
     queuedMs: 1_002,
     ownMs: 1.5,
     tried: [
-      { upstream: 'fake', outcome: 'stale_connection', ms: 2 },
-      { upstream: 'fake', outcome: 200, ms: 290.5 },
+      { upstream: 'fake', account: '', model: '', outcome: 'stale_connection', ms: 2 },
+      { upstream: 'fake', account: '', model: 'gpt-4o', outcome: 200, ms: 290.5 },
     ],
     usage: { model: 'gpt-4o-2026', input: 12, output: 3, cached: 4, reasoning: -1 },
   }

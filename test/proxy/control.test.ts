@@ -152,6 +152,37 @@ test('a token that cannot be had by the sidecar itself is said to be its fault, 
   assert.deepEqual([missing.status, missing.body], [401, 'Nothing can be changed: the file of control.tokenFile does not exist.\n'])
 })
 
+// Nobody knew of a Secret that was not mounted before the first change was asked for.
+test('a token that is missing is told at the start, and one that comes later counts without another', async (t) => {
+  const upstream = await provider(t, [])
+  const tokenFile = tempFile(t, 'token', 'first\n')
+  rmSync(tokenFile)
+  const { port, sidecar } = await controlled(t, upstream.url, { tokenFile })
+  await sidecar.logged('control.tokenFile')
+  const [line = ''] = sidecar.log().match(/.*control\.tokenFile.*/) ?? []
+  const { level, msg } = JSON.parse(line) as { level: string; msg: string }
+  assert.equal(level, 'warn')
+  assert.match(msg, /^control\.tokenFile: .*token does not exist.*Nothing can be changed .* until it holds the token/)
+  const post = (): ReturnType<typeof ask> => ask(t, port, [`host: localhost:${port}`, 'authorization: Bearer first'], 'POST /status')
+  assert.equal((await post()).status, 401)
+  writeFileSync(tokenFile, 'first\n')
+  assert.equal((await post()).status, 405)
+})
+
+test('nothing is told of a token that is there', async (t) => {
+  const upstream = await provider(t, [])
+  const tokenFile = tempFile(t, 'token', 'first\n')
+  const { sidecar } = await controlled(t, upstream.url, { tokenFile })
+  assert.doesNotMatch(sidecar.log(), /tokenFile/)
+})
+
+test('several words are no token, for no header could show them', async (t) => {
+  const upstream = await provider(t, [])
+  const { port } = await controlled(t, upstream.url, { tokenFile: tempFile(t, 'token', 'first\nsecond\n') })
+  const { body } = await ask(t, port, [`host: localhost:${port}`, 'authorization: Bearer first'], 'POST /status')
+  assert.equal(body, 'Nothing can be changed: the file of control.tokenFile holds no token: that is one word of plain ASCII.\n')
+})
+
 test('a port that is taken is said, and calls are served all the same', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1')
   t.after(() => taken.close())

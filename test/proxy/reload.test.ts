@@ -376,3 +376,11 @@ test('the certificate of the data port may come from other files after a reload,
   )
   assert.notEqual(await shown(), before)
 })
+
+test('a config that names another file of the token is told of it when it is missing', async (t) => {
+  const upstream = await provider(t, [])
+  const control = (tokenFile: string): Document => ({ control: { off: false, port: 0, tokenFile } })
+  const outrider = await reloading(t, upstream.url, control('/nowhere/first'))
+  await outrider.printed('control.tokenFile: /nowhere/first does not exist')
+  await outrider.change(control('/nowhere/second'), 'control.tokenFile: /nowhere/second does not exist')
+})

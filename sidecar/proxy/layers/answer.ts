@@ -1,4 +1,4 @@
-import { localReply, type Call, type Headers, type Layer, type Reply, type Sink } from '../call.ts'
+import { localReply, noteFailure, type Call, type Headers, type Layer, type Reply, type Sink } from '../call.ts'
 import { asSidecarError, kinds, type SidecarError } from '../errors.ts'
 import { anthropicError, anthropicErrorEvent, openAiError, openAiErrorEvent, type ErrorFacts } from '../llm/errorShape.ts'
 import { isAnthropic } from '../llm/operation.ts'
@@ -32,7 +32,7 @@ export function answer({ now, defect }: AnswerOptions): Layer {
 
 function refusal(call: Call, err: SidecarError, now: number): Reply {
   const facts = factsOf(call, err, now)
-  call.facts.error = err.kind
+  noteFailure(call.facts, err)
   const headers: Headers = { 'content-type': 'application/json', 'x-outrider-error': err.kind, 'x-outrider-fault': facts.fault }
   if (err.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(err.retryAfterMs / 1_000))
   // Clients repeat on their own. They are told not to where it cannot help, and where we have already spent more than one attempt; some
@@ -54,7 +54,7 @@ function endingInBand(call: Call, reply: Reply, { now, defect }: AnswerOptions):
         data: sink.data,
         end: sink.end,
         fail: (reason) => {
-          call.facts.error = reason.kind
+          noteFailure(call.facts, reason)
           if (reason.kind === 'internal') defect(call, reason)
           if (call.life.cancelled?.kind === 'client_gone') return sink.fail(reason)
           const facts = factsOf(call, reason, now())

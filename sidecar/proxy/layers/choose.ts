@@ -35,7 +35,8 @@ export function choose(options: ChooseOptions): Handler {
     const { plan } = call
     if (plan === undefined) return Promise.reject(new SidecarError('internal', 'a call without a plan'))
     const now = options.clock.now()
-    const chosen = plan.next ?? choice(plan, now) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
+    const isLast = call.facts.attempts + 1 >= plan.mostAttempts
+    const chosen = plan.next ?? choice(plan, now, isLast) ?? (plan.tried.length === 0 ? inPanic(plan, now) : undefined)
     if (chosen !== undefined) return attempt(call, plan, chosen, options)
     // Nobody has been asked yet, and one that is over its limit is worth a wait.
     const early = plan.tried.length === 0 && !plan.panic
@@ -60,6 +61,9 @@ function attempt(call: Call, plan: Plan, candidate: Candidate, { clock, ways, ep
   plan.next = undefined
   plan.hintMs = undefined
   const last = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)
+  // Before anything of this attempt is written over what is known of the one before it.
+  closeAttempt(facts)
+  facts.account = candidate.told
   const attempted: Attempted = { call, plan, candidate, clock, epochMs, last, beganMs }
   plan.visit = candidate.standing.began(plan.model, plan.tokens, beganMs)
   const failed = (thrown: unknown): never => broke(attempted, thrown)
@@ -80,13 +84,13 @@ interface Attempted extends Pick<ChooseOptions, 'clock' | 'epochMs'> {
 }
 
 function broke({ call: { facts }, plan, candidate, clock, beganMs }: Attempted, thrown: unknown): never {
-  const { kind } = asSidecarError(thrown)
+  const { kind, message } = asSidecarError(thrown)
   // With a head and nothing to it, it has no more been answered than without.
   if (facts.answered !== 0) closeAttempt(facts, kind)
   plan.outcome = facts.hurried ? 'client_abort' : outcomeOfFailure(kind, facts.connectedMs < beganMs ? 'connect' : 'sent')
   plan.again = outcomes[plan.outcome].again
   if (plan.outcome === 'connect') plan.unreachable = [...plan.unreachable, candidate.upstream]
-  settle(plan, { what: kind, condition: facts.hurried ? undefined : conditionOf(kind) }, { clock, beganMs })
+  settle(plan, { what: kind, why: `${kind}, ${message}`, condition: facts.hurried ? undefined : conditionOf(kind) }, { clock, beganMs })
   throw thrown
 }
 
@@ -97,7 +101,8 @@ function answered({ call: { facts }, plan, candidate, clock, beganMs }: Attempte
     // Whatever its status says: for who reads the log, this attempt failed.
     if (spoilt) closeAttempt(facts, 'bad_reply')
     const what = `status ${reply.status}${spoilt ? ', but no answer' : ''}`
-    settle(plan, { what, condition: conditionOfAnswer(plan.outcome) }, { clock, beganMs })
+    const meant = plan.outcome === 'quota' ? ', no quota or money is left' : plan.outcome === 'auth' ? ', the key is refused' : ''
+    settle(plan, { what, why: `${what}${meant}`, condition: conditionOfAnswer(plan.outcome) }, { clock, beganMs })
     return reply
   }
   // Where nobody else could be chosen, nothing has to be known of how fast this one is.

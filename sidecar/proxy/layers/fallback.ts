@@ -61,31 +61,47 @@ function turnTo(plan: Plan, step: Fallback, route: Route): void {
   plan.model = step.model
   plan.route = route
   plan.tried.length = 0
-  plan.unreachable = []
+  plan.ailing = []
+  plan.triggers = []
   plan.repeatable = undefined
   plan.next = undefined
   plan.panic = false
 }
 
-async function overModels(call: Call, plan: Plan, next: Handler, { routeOf }: FallbackOptions): Promise<Reply> {
+async function overModels(call: Call, plan: Plan, next: Handler, options: FallbackOptions): Promise<Reply> {
   /** The last that says something of the call, and not merely of a model that was asked in place of another. */
   let best: Told | undefined
   let triggers: readonly Trigger[] = []
   for (;;) {
     const told = await asked(call, next)
     const isBeside = best !== undefined && saysNothing(plan)
-    triggers = isBeside ? [...triggers, ...outcomes[plan.outcome].triggers] : outcomes[plan.outcome].triggers
+    triggers = isBeside ? [...triggers, ...triggersOf(plan)] : triggersOf(plan)
     const left = isBeside ? told : best
     left?.reply?.drop()
     if (!isBeside) best = told
     // The attempts are counted over all models: a chain must not make many calls of one.
     const isOver = call.life.cancelled !== undefined || call.facts.attempts >= plan.mostAttempts
-    const step = isOver ? undefined : nextModel(plan, call.body, triggers)
-    const route = step && routeOf(step.model)
-    if (step === undefined || route === undefined || !isAtHome(plan, route, step.model)) return given(call, best ?? told, isBeside)
+    if (isOver || !turned(call, plan, triggers, options)) return given(call, best ?? told, isBeside)
     call.facts.unrepeated = undefined
-    turnTo(plan, step, route)
   }
+}
+
+/** To the first model that can be had without asking again where there was no way; where none can, to the first, for there may be one now. */
+function turned({ body }: Call, plan: Plan, triggers: readonly Trigger[], { clock, routeOf }: FallbackOptions): boolean {
+  const before = plan.fallbacks
+  let first: { readonly step: Fallback; readonly route: Route } | undefined
+  for (let step = nextModel(plan, body, triggers); step !== undefined; step = nextModel(plan, body, triggers)) {
+    const route = routeOf(step.model)
+    if (route === undefined || !isAtHome(plan, route, step.model)) break
+    first ??= { step, route }
+    turnTo(plan, step, route)
+    if (plan.unreachable.length === 0 || isChoice(plan, clock.now())) return true
+  }
+  if (first === undefined) return false
+  plan.fallbacks = before
+  plan.unreachable = []
+  turnTo(plan, first.step, first.route)
+  return true
 }
 
 async function asked(call: Call, next: Handler): Promise<Told> {
@@ -120,15 +136,21 @@ function given({ facts }: Call, { reply, failure, upstream, served, unrepeated }
 const isAtHome = ({ home }: Plan, route: Route, model: string): boolean =>
   home === undefined || (home.candidate.serves(model) && route.tiers.some((tier) => tier.includes(home.candidate)))
 
+/** What an answer that is one leads to, it leads to alone; failures count together. */
+function triggersOf({ outcome, triggers }: Plan): readonly Trigger[] {
+  const own = outcomes[outcome]
+  return own.again === 'none' ? own.triggers : triggers
+}
+
 /** The model to ask after what has just happened; undefined where the chain names none for that, or none that can do what the call asks for. */
-export function nextModel(
-  plan: Plan,
-  body: Call['body'],
-  triggers: readonly Trigger[] = outcomes[plan.outcome].triggers,
-): Fallback | undefined {
+export function nextModel(plan: Plan, body: Call['body'], triggers: readonly Trigger[] = triggersOf(plan)): Fallback | undefined {
   if (plan.fallbacks.length === 0) return undefined
   return plan.fallbacks.find(
-    (one) => one.model !== plan.model && triggers.some((trigger) => one.on.includes(trigger)) && canDo(one, plan, body),
+    (one) =>
+      one.model !== plan.model &&
+      plan.home?.candidate.serves(one.model) !== false &&
+      triggers.some((trigger) => one.on.includes(trigger)) &&
+      canDo(one, plan, body),
   )
 }
 

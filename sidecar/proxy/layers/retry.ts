@@ -1,7 +1,8 @@
-import type { Call, Handler, Layer, Reply } from '../call.ts'
+import { handOver, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
+import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
 import { withStates } from '../upstream/nobody.ts'
@@ -73,11 +74,13 @@ async function goOn({ call, plan, next, options }: Trying, { reply, failure }: E
   plan.route.budget.release(plan.price)
   plan.price = 0
   noteRepeatable(call, plan)
+  noteTriggers(plan)
   const step = await waited(call, plan, reply, options)
   if (typeof step === 'string') {
     if (step !== 'done') {
       call.facts.unrepeated = step
-      options.refused(step)
+      // The last attempt of a call is refused once, and one that is left for another model is not refused at all.
+      if (step !== 'attempts' || call.facts.attempts >= plan.mostAttempts) options.refused(step)
     }
     if (reply === undefined) throw withStates(failure, plan, options.clock.now())
     // The client's own repeats would come on top of ours.
@@ -95,6 +98,12 @@ function noteRepeatable({ wishes }: Call, plan: Plan): void {
   const last = plan.tried.at(-1)
   if (plan.again !== 'either' || wishes.retries > 0 || last === undefined || plan.repeatable?.includes(last) === true) return
   plan.repeatable = [...(plan.repeatable ?? []), last]
+}
+
+/** Whatever came first of several failures: it is all of them together that another model is asked for. */
+function noteTriggers(plan: Plan): void {
+  const { triggers } = outcomes[plan.outcome]
+  if (triggers.some((trigger) => !plan.triggers.includes(trigger))) plan.triggers = [...new Set([...plan.triggers, ...triggers])]
 }
 
 /** After each wait all is looked at anew: what was waited for may have failed others meanwhile, and what was of no use may be back. */
@@ -115,8 +124,11 @@ async function waited(call: Call, plan: Plan, reply: Reply | undefined, options:
 }
 
 /** Waits, unless the client leaves or the time of the call is up. */
-function pause({ life }: Call, ms: number, clock: Clock): Promise<void> {
-  return new Promise((give, refuse) => {
+function pause({ life, facts }: Call, ms: number, clock: Clock): Promise<void> {
+  const sinceMs = clock.now()
+  // Who asked for it, or is spared by it, is waited for.
+  handOver(facts, sinceMs)
+  const waiting = new Promise<void>((give, refuse) => {
     const alarm = clock.set(ms, () => {
       offCancel(life, stop)
       give()
@@ -126,5 +138,9 @@ function pause({ life }: Call, ms: number, clock: Clock): Promise<void> {
       refuse(reason)
     }
     onCancel(life, stop)
+  })
+  return waiting.finally(() => {
+    facts.oursMs = clock.now()
+    facts.waitedMs += facts.oursMs - sinceMs
   })
 }

@@ -2,6 +2,7 @@ import { isUpload, type Call, type Layer } from '../call.ts'
 import { SidecarError } from '../errors.ts'
 import { headerOf } from '../headers.ts'
 import { namesModel } from '../llm/operation.ts'
+import type { Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
 
@@ -21,6 +22,7 @@ export interface RouteOptions {
 
 const none: readonly Fallback[] = []
 const nowhere: readonly string[] = []
+const untold: readonly Trigger[] = []
 /** Bytes of a prompt for each token, roughly, over languages and code. */
 const bytesPerToken = 4
 /** Clients may invent as many models as they like. */
@@ -65,6 +67,8 @@ function planFor({ body }: Call, found: Route, { model, only, attempts }: Decide
     repeatable: undefined,
     side: undefined,
     unreachable: nowhere,
+    ailing: nowhere,
+    triggers: untold,
     fallbacks: none,
     needs: undefined,
     next: undefined,

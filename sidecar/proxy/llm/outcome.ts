@@ -76,6 +76,12 @@ export const outcomes = {
 
 export type Outcome = keyof typeof outcomes
 
+/** It failed as such, or has no connection left: with another of its keys it would hardly fare better. */
+export function isOfUpstream(outcome: Outcome): boolean {
+  const { effect } = outcomes[outcome]
+  return effect === 'hard' || effect === 'soft' || outcome === 'busy'
+}
+
 /** How far an attempt had come: `precommit` has the head of the answer, `committed` has given some of it to the client. */
 export type Phase = 'connect' | 'sent' | 'precommit' | 'committed'
 

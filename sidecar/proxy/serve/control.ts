@@ -1,8 +1,8 @@
 import { hash, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { readKeyFile } from '../keyFile.ts'
 import type { ControlRoutes, Said } from './controlRoutes.ts'
+import { readToken } from './controlToken.ts'
 
 export interface ControlOptions {
   readonly port: number
@@ -154,12 +154,13 @@ async function change({ tokenFile, routes }: ControlOptions, path: string, req: 
 
 async function changeRefusal(req: IncomingMessage, tokenFile: string | undefined): Promise<Refusal | undefined> {
   if (tokenFile === undefined) return { status: 405, why: 'This port is read-only: GET and HEAD. No control.tokenFile is configured.\n' }
-  const { raw, refusal = 'is empty' } = await readKeyFile(tokenFile)
-  const token = raw?.trim() ?? ''
+  const found = await readToken(tokenFile)
   // Neither the folder nor what it holds is for every program of the pod.
-  if (token === '') return { status: 401, why: `Nothing can be changed: the file of control.tokenFile ${refusal.split(';', 1)[0]}.\n` }
+  if ('refusal' in found) {
+    return { status: 401, why: `Nothing can be changed: the file of control.tokenFile ${found.refusal.split(';', 1)[0]}.\n` }
+  }
   const shown = /^bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
-  if (token !== '' && timingSafeEqual(digest(token), digest(shown))) return undefined
+  if (timingSafeEqual(digest(found.token), digest(shown))) return undefined
   return { status: 401, why: 'A change needs the token of control.tokenFile, as "authorization: Bearer TOKEN".\n' }
 }
 

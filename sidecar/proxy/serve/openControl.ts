@@ -1,6 +1,7 @@
 import type { EverythingSources } from '../../observe/everything.ts'
 import type { Canaries } from '../canary/canaries.ts'
 import type { Control } from './control.ts'
+import { tellToken } from './controlToken.ts'
 import { PortTrouble, portTrouble } from './portTrouble.ts'
 
 export interface ControlSources extends Omit<EverythingSources, 'listening'> {
@@ -24,13 +25,15 @@ export async function openControl({ say, quit, canaries, ...sources }: ControlSo
   }
   const tokenFile = (): string | undefined => live.current.config.control.tokenFile
   try {
-    return await listenForControl({
+    const control = await listenForControl({
       port: wanted,
       tokenFile,
       document,
       routes: controlRoutes({ config: () => live.current.config, canaries }),
       quit: () => (live.current.config.control.quit ? quit : undefined),
     }).catch(portTrouble('control.port'))
+    await tellToken(live.current.config, undefined, say)
+    return control
   } catch (err) {
     if (!(err instanceof PortTrouble)) throw err
     say('warn', `${err.message} Calls are served all the same, without the status that stands there; control.off says that none is wanted.`)

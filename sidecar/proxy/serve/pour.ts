@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { handOver, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
+import { handOver, noteFailure, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { cancel } from '../life.ts'
 import { endsOf, keepEnds } from '../llm/answerEnds.ts'
@@ -63,7 +63,7 @@ export function pour(call: Call, reply: Reply, { req, res, clock }: Client): voi
     fail: (reason) => {
       if (over) return
       over = true
-      facts.error ??= reason.kind
+      if (facts.error === undefined) noteFailure(facts, reason)
       cancel(call.life, reason)
       // The head is out: only a reset tells every client that the answer is not whole. Over TLS an end without its closing alert says it.
       if ('encrypted' in req.socket) req.socket.destroy()

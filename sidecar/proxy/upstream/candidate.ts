@@ -6,6 +6,8 @@ export interface Candidate {
   readonly upstream: string
   /** Empty where it has none. */
   readonly credential: string
+  /** What a log line calls the credential: its name where the upstream has several, else nothing. */
+  readonly told: string
   /** What tells it from others over all configs: its names, and where it is. */
   readonly account: string
   readonly tier: number

@@ -9,10 +9,20 @@ import type { Standing } from './standing.ts'
 const scratch: Candidate[] = []
 const standings: Standing[] = []
 
-/** The upstream for the next attempt: usable, not tried yet, in the lowest tier that has one. */
-export function choice(plan: Plan, now: number): Candidate | undefined {
+/**
+ * The upstream for the next attempt: usable, not tried yet, in the lowest tier that has one. One that has failed this call as such is asked
+ * with another key only where no other upstream is usable, and so is, with the last attempt, any that has failed it with one.
+ */
+export function choice(plan: Plan, now: number, isLast = false): Candidate | undefined {
+  const elsewhere = plan.tried.length === 0 ? undefined : inTiers(plan, now, isLast ? isNew : isWell)
+  return elsewhere ?? inTiers(plan, now, isOpen)
+}
+
+type IsIn = (plan: Plan, candidate: Candidate, now: number) => boolean
+
+function inTiers(plan: Plan, now: number, isIn: IsIn): Candidate | undefined {
   for (const tier of plan.route.tiers) {
-    const chosen = among(plan, tier, now)
+    const chosen = among(plan, tier, now, isIn)
     if (chosen !== undefined) return chosen
   }
   return undefined
@@ -29,7 +39,7 @@ export function choiceAgain(plan: Plan, now: number): Candidate | undefined {
   return plan.repeatable === undefined ? undefined : among(plan, plan.repeatable, now, isProven)
 }
 
-function among(plan: Plan, tier: readonly Candidate[], now: number, isIn = isOpen): Candidate | undefined {
+function among(plan: Plan, tier: readonly Candidate[], now: number, isIn: IsIn): Candidate | undefined {
   let open = 0
   let roomy = 0
   for (const candidate of tier) {
@@ -62,6 +72,11 @@ function isOpen(plan: Plan, candidate: Candidate, now: number): boolean {
   const { standing } = candidate
   return plan.tried.length === 0 ? standing.usable(plan.model, now) : isProven(plan, candidate, now)
 }
+
+const isWell: IsIn = (plan, candidate, now) => !plan.ailing.includes(candidate.upstream) && isOpen(plan, candidate, now)
+
+const isNew: IsIn = (plan, candidate, now) =>
+  !plan.tried.some(({ upstream }) => upstream === candidate.upstream) && isOpen(plan, candidate, now)
 
 const isProven = ({ model }: Plan, { standing }: Candidate, now: number): boolean => standing.proven(model, now)
 

@@ -3,13 +3,15 @@ import type { Clock } from '../clock.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from './candidate.ts'
 import { isWeighty } from './choice.ts'
-import type { Outcome } from '../llm/outcome.ts'
+import { isOfUpstream, type Outcome } from '../llm/outcome.ts'
 import type { Outcome as Ending } from './condition.ts'
 import type { Health } from './health.ts'
 import { mayEject } from './health/tier.ts'
 
 export interface Ended {
   readonly what: string
+  /** The same in more words, for the log. */
+  readonly why?: string
   /** Undefined where it says nothing of the upstream. */
   readonly condition: Ending | undefined
 }
@@ -20,7 +22,7 @@ interface Around {
 }
 
 /** Ends the attempt that is under way, and tells all who want to know of it how it came out: `plan.outcome`. */
-export function settle(plan: Plan, { what, condition }: Ended, { clock, beganMs }: Around): void {
+export function settle(plan: Plan, { what, why, condition }: Ended, { clock, beganMs }: Around): void {
   const { visit, outcome, hintMs } = plan
   if (visit === undefined) return
   plan.visit = undefined
@@ -29,7 +31,8 @@ export function settle(plan: Plan, { what, condition }: Ended, { clock, beganMs 
   if (plan.side !== undefined) judgeSide(plan.side, plan, standing)
   const good = outcome === 'good'
   const candidate = good ? undefined : plan.tried.findLast((one) => one.standing === standing)
-  standing.ended(visit, { outcome, what, hintMs, now, mayEject: candidate && judge(plan, candidate, now) })
+  if (candidate !== undefined && isOfUpstream(outcome)) plan.ailing = [...plan.ailing, candidate.upstream]
+  standing.ended(visit, { outcome, what, why, hintMs, now, mayEject: candidate && judge(plan, candidate, now) })
   if (condition !== undefined) standing.condition.note(condition, what, now)
   if (good || outcome === 'committed') return
   if (outcome === 'client_abort') plan.route.strategy.observe(standing, { kind: 'abandoned', waitedMs: now - beganMs }, now)

@@ -42,6 +42,8 @@ export interface Visit {
 export interface Told {
   readonly outcome: Outcome
   readonly what: string
+  /** The same in more words, for the log. */
+  readonly why?: string | undefined
   readonly hintMs: number | undefined
   readonly now: number
   /** Asked only when it has come to that: whether the others could do without this one, by the one that is to go. */
@@ -115,7 +117,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
   }
   const three = (model: string): Health[] => [atHost.health, ofAccount(), levelOf(model).health]
 
-  const tell = (level: Level, model: string, { what, now }: Told): void => {
+  const tell = (level: Level, model: string, { what, why = what, now }: Told): void => {
     const { health: one, told } = level
     const state = one.state(now)
     // Tried again and found no better, it is out for longer than was told.
@@ -124,7 +126,7 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     level.told = state
     level.toldUntil = until
     const of = level === atHost ? '' : credential
-    changed({ upstream, credential: of, model, from: told, to: state, forMs: until === undefined ? undefined : until - now, why: what })
+    changed({ upstream, credential: of, model, from: told, to: state, forMs: until === undefined ? undefined : until - now, why })
   }
 
   const standing: Standing = {
