@@ -51,6 +51,8 @@ export interface ProxyOptions {
   readonly source?: Followed
   /** Where log lines go; standard output unless told otherwise. */
   readonly write?: (lines: string) => void
+  /** What all its waits go by. */
+  readonly clock?: Clock
 }
 
 /** Config in, a listening proxy out: state, then the way of a call, then listeners, and the way back down. */
@@ -70,7 +72,7 @@ const byChance = (random: () => number) => ({ random, strategyOf: strategies(ran
 type Opened = (() => void)[]
 
 /** Whatever is opened is noted in `opened`, so that a start that fails half-way leaves nothing behind. */
-async function start({ config, warnings, env, source, write }: ProxyOptions, opened: Opened): Promise<Proxy> {
+async function start({ config, warnings, env, source, write, clock = wheel() }: ProxyOptions, opened: Opened): Promise<Proxy> {
   const targets = kept<OpenTarget>()
   const log = openLog(config.log.level, { write, secrets: () => targets.all().flatMap((target) => target.secrets()) })
   const say: Say = (level, message) => {
@@ -78,7 +80,6 @@ async function start({ config, warnings, env, source, write }: ProxyOptions, ope
   }
   for (const warning of warnings) say('warn', warning)
 
-  const clock = wheel()
   const admission: Admission = { inFlight: 0, seen: 0, lives: new Set(), closed: false }
   const held: Held = { bytes: 0, limit: memoryLimit(config.limits.memory, process.constrainedMemory()) }
   const metrics = openMetrics({

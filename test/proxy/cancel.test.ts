@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 import { test, type TestContext } from 'node:test'
-import timers from 'node:timers/promises'
 import { answers, eachCut, paced, provider, rawUpstream, stall, stallAfter } from '../fixtures/provider.ts'
-import { startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
+import { startByHand, startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
+import { aheadAfterMs, sendUntilStuck } from '../fixtures/stuckUpload.ts'
 import { post, uploadHead, wireClient } from '../fixtures/wireClient.ts'
 
 const streaming = '{"stream":true}'
@@ -34,12 +34,6 @@ async function silentListener(t: TestContext): Promise<{ port: number; accepted:
     server.close()
   })
   return { port: (server.address() as AddressInfo).port, accepted: accepted.promise, gone: gone.promise }
-}
-
-/** Sends until the sidecar reads ahead: it does so only when the upstream and the kernels on the way there have taken all they can. */
-async function fill(socket: Socket, { proxy }: Sidecar): Promise<void> {
-  const piece = Buffer.alloc(64 * 1024, 'u')
-  while (proxy.residue().heldBytes === 0) if (socket.writableNeedDrain || !socket.write(piece)) await timers.setImmediate()
 }
 
 test('a client that leaves while the model thinks takes the upstream attempt with it', async (t) => {
@@ -168,16 +162,19 @@ for (const [how, leave] of [
     t.after(() => {
       server.close()
     })
-    const sidecar = await startSidecar(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const sidecar = await startByHand(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
     const client = await wireClient(t, sidecar.port, uploadHead(400e6))
-    await fill(client.socket, sidecar)
+    await sendUntilStuck(client.socket, sidecar)
     await reading.promise
+    assert.equal(sidecar.proxy.residue().heldBytes, 0)
+    // Now the sidecar reads ahead.
+    sidecar.clock.pass(aheadAfterMs)
     client.socket[leave]()
-    const line = await sidecar.callLine(0)
-    assert.equal(line['error'], 'client_gone')
+    await sidecar.logged('client_gone')
     gone.resolve()
     await closed.promise
-    await endedByClient(sidecar)
+    assert.equal(sidecar.log().split('"error":"client_gone"').length, 2)
+    assert.equal(sidecar.proxy.residue().heldBytes, 0)
   })
 }
 

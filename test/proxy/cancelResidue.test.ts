@@ -45,6 +45,12 @@ function once(sidecar: Sidecar, agent: Agent, n: number): Promise<string> {
   })
 }
 
+/** Of sockets that were closed a moment ago some are still on their way out; what was left behind stays. */
+async function handlesAtMost(most: number): Promise<number> {
+  for (let turn = 0; turn < 500 && handles() > most; turn++) await new Promise((go) => setTimeout(go, 20))
+  return handles()
+}
+
 const handles = (): number => process.getActiveResourcesInfo().filter((one) => one !== 'Immediate').length
 
 async function mixture(sidecar: Sidecar, agent: Agent, count: number): Promise<Set<string>> {
@@ -79,15 +85,11 @@ test('two thousand calls that end in every way leave nothing behind', async (t: 
     { connections: 50 },
   )
   const agent = new Agent({ keepAlive: true })
-  const idle = async (): Promise<number> => {
-    agent.destroy()
-    await settled(sidecar)
-    return handles()
-  }
-  await mixture(sidecar, agent, 200)
-  const before = await idle()
+  const before = handles()
   const seen = await mixture(sidecar, agent, 2_000)
-  const after = await idle()
+  agent.destroy()
+  await settled(sidecar)
+  const after = await handlesAtMost(before + 5)
   for (const outcome of ['ok 200', 'busy 429', 'stream 200', 'silent 200', 'hangup 502', 'nonsense 502', 'hang 504', 'busy no answer'])
     assert.ok(seen.has(outcome), `no call ended as ${outcome}: ${[...seen].join(', ')}`)
   assert.ok(after <= before + 5, `${before} handles before, ${after} after`)

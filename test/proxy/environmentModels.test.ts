@@ -85,5 +85,8 @@ test('a FALLBACK_MODEL for which MAX_RETRIES leaves no attempt is told at the st
 
 test('with nothing to say about models the program starts without a word about them', async (t) => {
   const { outrider } = await running(t, {}, { DEFAULT_MODEL: 'm', FALLBACK_MODEL: 'spare', MAX_RETRIES: '2' })
-  assert.doesNotMatch(outrider.stdout() + outrider.stderr(), /"level":"warn"|MAX_RETRIES|_MODEL/)
+  // The port of the status is a fixed one, which the environment cannot move: another program of the machine may have it.
+  const lines = outrider.stdout().split('\n')
+  const said = lines.filter((line) => !line.includes('choose another with control.port')).join('\n')
+  assert.doesNotMatch(said + outrider.stderr(), /"level":"warn"|MAX_RETRIES|_MODEL/)
 })

@@ -7,6 +7,7 @@ import { SidecarError } from '../../sidecar/proxy/errors.ts'
 import { cancel, newLife, type Life } from '../../sidecar/proxy/life.ts'
 import type { Connection } from '../../sidecar/proxy/upstream/connection.ts'
 import { pool, type Pool } from '../../sidecar/proxy/upstream/pool.ts'
+import { closing } from '../fixtures/closing.ts'
 
 interface Bench {
   readonly clock: Clock
@@ -51,10 +52,12 @@ async function bench(t: TestContext, connections: number, idleMs = 4_000, waitMs
     },
   }
   const under = pool({ origin: `http://127.0.0.1:${port}`, connector, clock, connections, waitMs, idleMs, headerBytes: 16_384 })
-  t.after(() => {
+  const close = (): void => {
     under.close()
     server.close()
     for (const socket of accepted) socket.destroy()
+  }
+  closing(t, close, () => {
     assert.equal(clock.pending(), 0)
   })
   const take = (life = newLife(), fresh = false): Promise<Connection> =>

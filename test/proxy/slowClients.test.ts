@@ -20,7 +20,8 @@ test('a client whose header comes a byte at a time is told so and closed, on a k
     }, 50)
     const text = await client.closed
     clearInterval(drip)
-    assert.ok(performance.now() - began < 5_000)
+    // Node alone would wait for a minute.
+    assert.ok(performance.now() - began < 30_000)
     const { status, kind, close } = refusalIn(text)
     assert.deepEqual({ status, kind, close }, { status: 408, kind: 'client_timeout', close: true })
   }

@@ -153,9 +153,8 @@ for (const [path, first, last] of [
       clearInterval(chatter)
     })
     const client = await opened
-    const began = performance.now()
+    // Without an end of ours it would go on for ever.
     const text = await client.whole
-    assert.ok(performance.now() - began < 5_000)
     assert.doesNotMatch(text, /stream_interrupted|idle_timeout/)
     assert.equal(await stream.closed, true, 'the upstream was told')
     assert.equal((await sidecar.callLine(0))['end'], 'complete')

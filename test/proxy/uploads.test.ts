@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import { answers, deaf, provider } from '../fixtures/provider.ts'
+import { answers, deaf, paced, provider } from '../fixtures/provider.ts'
 import { rawClient, refusalIn, repliesIn } from '../fixtures/rawClient.ts'
-import { startSidecar } from '../fixtures/startSidecar.ts'
+import { startByHand, startSidecar, type Sidecar } from '../fixtures/startSidecar.ts'
+import { aheadAfterMs, sendUntilStuck } from '../fixtures/stuckUpload.ts'
 
 const head = 'POST /v1/files HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n'
 const megabyte = Buffer.alloc(1024 * 1024, 'abcdefghijklmnop')
@@ -49,16 +50,19 @@ for (const declared of [true, false]) {
 
 test('an upstream that does not read makes the client wait', async (t) => {
   const upstream = await provider(t, deaf())
-  const sidecar = await startSidecar(t, upstream.url, { timeouts: { write: '3s' } })
+  const sidecar = await startByHand(t, upstream.url, { timeouts: { write: '10s', clientBody: '10m' } })
   const client = await rawClient(t, sidecar.port)
-  const total = 100
-  client.send(`${head}Content-Length: ${total * megabyte.length}\r\n\r\n`)
-  for (let n = 0; n < total; n++) client.send(megabyte)
-  const text = await client.until('x-outrider-error')
-  // What the kernel keeps on both ways, and what is read ahead; never the whole.
-  const taken = client.socket.bytesWritten - client.socket.writableLength
-  assert.ok(taken < 60 * megabyte.length, `${taken} bytes were taken`)
-  assert.equal(refusalIn(text).kind, 'write_timeout')
+  client.send(`${head}Content-Length: ${400 * megabyte.length}\r\n\r\n`)
+  // It ends when the client has to wait.
+  await sendUntilStuck(client.socket, sidecar)
+  assert.equal(sidecar.proxy.residue().heldBytes, 0)
+  // From now on it is read ahead, and again the client has to wait.
+  sidecar.clock.pass(aheadAfterMs)
+  await sendUntilStuck(client.socket, sidecar)
+  const { heldBytes } = sidecar.proxy.residue()
+  assert.ok(heldBytes > 0 && heldBytes < 10 * megabyte.length, `${heldBytes} bytes are held`)
+  sidecar.clock.pass(20_000)
+  assert.equal(refusalIn(await client.until('x-outrider-error')).kind, 'write_timeout')
 })
 
 test('a client that leaves in the middle of a stuck upload is noticed', async (t) => {
@@ -102,13 +106,15 @@ test('nothing of a body is kept after its call', async (t) => {
   assert.equal(sidecar.proxy.residue().heldBytes, 0)
 })
 
+/** What has been sent has been read, if it is read, when other calls have gone through. */
+async function readBy({ origin }: Sidecar): Promise<void> {
+  for (let n = 0; n < 3; n++) await (await fetch(`${origin}/elsewhere`)).text()
+}
+
 test('an upload that was whole before a connection was free is whole at the upstream', async (t) => {
-  const upstream = await provider(t, [
-    // Longer than it takes until a waiting upload is read ahead.
-    (exchange) => void setTimeout(() => void answers(200)(exchange), 1_000),
-    answers(200),
-  ])
-  const sidecar = await startSidecar(t, upstream.url, { limits: { replayBody: '1KiB' } }, { connections: 1 })
+  const held = paced({ 'content-type': 'application/json' })
+  const upstream = await provider(t, [held, answers(200)])
+  const sidecar = await startByHand(t, upstream.url, { limits: { replayBody: '1KiB' } }, { connections: 1 })
   const first = await rawClient(t, sidecar.port)
   first.send('GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n')
   await upstream.request(0)
@@ -116,6 +122,11 @@ test('an upload that was whole before a connection was free is whole at the upst
   second.send('POST /v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
   second.send(chunkOf(megabyte.subarray(0, 2_000)))
   second.send('0\r\n\r\n')
+  await readBy(sidecar)
+  // Longer than it takes until a waiting upload is read ahead.
+  sidecar.clock.pass(aheadAfterMs)
+  await readBy(sidecar)
+  await held.end()
   await second.until('\r\n\r\n{}')
   assert.equal(hashOf((await upstream.request(1)).body), hashOf(megabyte.subarray(0, 2_000)))
 })

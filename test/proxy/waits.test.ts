@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { answers, blackhole, eachCut, paced, provider, sseBytes, stall, stallAfter, stallAfterHead } from '../fixtures/provider.ts'
 import { wireClient, post } from '../fixtures/wireClient.ts'
-import { startSidecar } from '../fixtures/startSidecar.ts'
+import { startByHand, startSidecar } from '../fixtures/startSidecar.ts'
+import { openStream } from '../fixtures/streamClient.ts'
 
 const json = { 'content-type': 'application/json' }
 const ask = (url: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Response> =>
@@ -22,6 +23,9 @@ function inBand(text: string): string | undefined {
   const events = text.trimEnd().split('\n\n')
   return /^event: error\ndata: .*"outrider":\{"kind":"(\w+)"/.exec(events.at(-1) ?? '')?.[1]
 }
+
+/** After so many seconds of the client's own it has been left the time to leave, and an alarm has had its tick. */
+const longer = (seconds: number): number => seconds * 1_000 + 400
 
 test('a call for which no connection becomes free fails with pool_timeout', async (t) => {
   const upstream = await provider(t, [stall(), answers(200)])
@@ -73,15 +77,16 @@ test('the total time holds for an answer that trickles for ever', async (t) => {
 eachCut('a stream that never ends is ended in-band by the total time of streams', async (t, cut) => {
   const step = paced()
   const upstream = await provider(t, [step], { cut })
-  const sidecar = await startSidecar(t, upstream.url, { timeouts: { streamTotal: '300ms', total: '100ms' } })
-  const reply = ask(sidecar.url, stream)
-  const flow = setInterval(() => {
-    step.send('{"choices":[]}').catch(() => {})
-  }, 20)
-  const text = await (await reply).text()
-  clearInterval(flow)
-  assert.equal(inBand(text), 'total_timeout')
-  assert.ok(text.split('"choices"').length > 3)
+  const sidecar = await startByHand(t, upstream.url, { timeouts: { streamTotal: '3s', total: '1s' } })
+  const opened = openStream(t, sidecar.port)
+  for (let n = 1; n <= 3; n++) {
+    await step.send({ n })
+    await (await opened).until(`{"n":${n}}`)
+    sidecar.clock.pass(900)
+  }
+  const { whole } = await opened
+  sidecar.clock.pass(400)
+  assert.equal(inBand(await whole), 'total_timeout')
 })
 
 test('a stream whose head never comes fails with first_event_timeout, however long its total', async (t) => {
@@ -164,14 +169,20 @@ test('a client that reads nothing for a while is not taken for a silent upstream
 eachCut('X-Stainless-Timeout shortens the total of a call and the first event of a stream, not the stream', async (t, cut) => {
   const flowing = paced()
   const upstream = await provider(t, [stall(), stall(), flowing], { cut })
-  const sidecar = await startSidecar(t, upstream.url)
-  const hurried = { 'x-stainless-timeout': '0.15' }
-  assert.equal(await failure(await ask(sidecar.url, {}, hurried)), '504 total_timeout')
-  assert.equal(await failure(await ask(sidecar.url, stream, hurried)), '504 first_event_timeout')
+  const sidecar = await startByHand(t, upstream.url)
+  const hurried = { 'x-stainless-timeout': '10' }
+  const late = async (n: number, body: object): Promise<string> => {
+    const reply = ask(sidecar.url, body, hurried)
+    await upstream.request(n)
+    sidecar.clock.pass(longer(10))
+    return failure(await reply)
+  }
+  assert.equal(await late(0, {}), '504 total_timeout')
+  assert.equal(await late(1, stream), '504 first_event_timeout')
   const reply = ask(sidecar.url, stream, hurried)
   await flowing.send('{"choices":[{"finish_reason":"stop"}]}')
   const flow = await reply
-  await new Promise((done) => setTimeout(done, 500))
+  sidecar.clock.pass(longer(10))
   await flowing.send('[DONE]')
   await flowing.end()
   assert.match(await flow.text(), /\[DONE\]/)
@@ -181,13 +192,17 @@ eachCut('X-Stainless-Timeout shortens the total of a call and the first event of
 // in place of the APITimeoutError that the app was written for.
 test('a client that says how long it waits is left the time to leave by itself', async (t) => {
   const upstream = await provider(t, stall())
-  const sidecar = await startSidecar(t, upstream.url)
+  const sidecar = await startByHand(t, upstream.url)
+  let asked = 0
   for (const name of ['x-stainless-timeout', 'x-stainless-read-timeout']) {
     for (const body of [{}, stream]) {
-      const began = performance.now()
-      assert.match(await failure(await ask(sidecar.url, body, { [name]: '0.05' })), /^504 /)
-      const waited = performance.now() - began
-      assert.ok(waited > 250, `${name}: only ${Math.round(waited)} ms`)
+      const reply = ask(sidecar.url, body, { [name]: '10' })
+      const seen = await upstream.request(asked++)
+      sidecar.clock.pass(10_200)
+      for (let n = 0; n < 3; n++) await (await fetch(`${sidecar.origin}/elsewhere`)).text()
+      assert.equal(seen.aborted, false, name)
+      sidecar.clock.pass(longer(0.2))
+      assert.match(await failure(await reply), /^504 /)
     }
   }
 })
@@ -198,12 +213,22 @@ eachCut('x-stainless-read-timeout shortens the wait for the first byte and each 
     [stall(), stall(), stallAfter('{"choices":[1]}'), stallAfterHead({ 'content-type': 'application/json' })],
     { cut },
   )
-  const sidecar = await startSidecar(t, upstream.url)
-  const hurried = { 'x-stainless-read-timeout': '0.15' }
-  assert.equal(await failure(await ask(sidecar.url, {}, hurried)), '504 total_timeout')
-  assert.equal(await failure(await ask(sidecar.url, stream, hurried)), '504 first_event_timeout')
-  assert.equal(inBand(await (await ask(sidecar.url, stream, hurried)).text()), 'idle_timeout')
-  const client = await wireClient(t, sidecar.port, post('{}', '/v1/files', 'x-stainless-read-timeout: 0.15'))
+  const sidecar = await startByHand(t, upstream.url)
+  const hurried = { 'x-stainless-read-timeout': '10' }
+  const late = async (n: number, body: object): Promise<string> => {
+    const reply = ask(sidecar.url, body, hurried)
+    await upstream.request(n)
+    sidecar.clock.pass(longer(10))
+    return failure(await reply)
+  }
+  assert.equal(await late(0, {}), '504 total_timeout')
+  assert.equal(await late(1, stream), '504 first_event_timeout')
+  const silent = await ask(sidecar.url, stream, hurried)
+  sidecar.clock.pass(longer(10))
+  assert.equal(inBand(await silent.text()), 'idle_timeout')
+  const client = await wireClient(t, sidecar.port, post('{}', '/v1/files', 'x-stainless-read-timeout: 10'))
+  await client.until('\r\n\r\n')
+  sidecar.clock.pass(longer(10))
   assert.equal((await client.closed).code, 'ECONNRESET')
 })
 

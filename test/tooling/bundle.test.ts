@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { bundle } from '../../sidecar/image/bundle.ts'
+import { folder } from '../fixtures/mountedSecret.ts'
 
-test('the bundle is ASCII, for Node would hold any other text of that size with two bytes a letter, and it runs', async () => {
-  const dir = mkdtempSync(join(tmpdir(), 'outrider-bundle-'))
+test('the bundle is ASCII, for Node would hold any other text of that size with two bytes a letter, and it runs', async (t) => {
+  const dir = folder(t)
   await bundle(dir)
   for (const name of ['main.cjs', 'injector.cjs', 'canary.cjs', 'demo.cjs']) {
     const other = /[^\0-\x7f]/.exec(readFileSync(join(dir, name), 'utf8'))

@@ -16,7 +16,8 @@ export async function tidily<Result>(body: (owner: Owner) => Promise<Result>): P
   try {
     return await body({ after })
   } finally {
-    for (const cleanup of cleanups.toReversed()) await cleanup()
+    // In place: what a cleanup asks for now comes behind the others.
+    for (const cleanup of cleanups.reverse()) await cleanup()
   }
 }
 
