@@ -1,5 +1,5 @@
-import { readFile, stat } from 'node:fs/promises'
 import * as v from 'valibot'
+import { readFile, stat } from '../files.ts'
 import { disagreements, type Finding } from './agreement.ts'
 import { readDocument, type Document, type Path } from './document.ts'
 import { idleNames, listed, type Env } from './environmentNames.ts'

@@ -1,5 +1,5 @@
-import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { readdir, stat } from '../files.ts'
 import { tokenCaution } from '../proxy/serve/controlToken.ts'
 import { examineConfig, readText, type Config } from './config.ts'
 import { readDocument } from './document.ts'

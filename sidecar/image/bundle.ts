@@ -16,6 +16,8 @@ const program: Entries = {
   injector: 'sidecar/injector/injector.ts',
   canary: 'sidecar/canary/canary.ts',
   demo: 'sidecar/demo/demo.ts',
+  // Undici's parser once more, for processors that are older than any that Kubernetes runs on.
+  llhttp: 'node_modules/undici/lib/llhttp/llhttp-wasm.js',
 }
 
 /**
@@ -40,7 +42,7 @@ export async function bundle(outdir: string, entries: Entries = program): Promis
     sourcemap: 'external',
     // undici leaves its experimental parser out of bundles that define this.
     define: { esbuildDetection: 'true' },
-    plugins: [lateHttp2, apart(entries)],
+    plugins: [lateHttp2, latePino, apart(entries)],
     logLevel: 'warning',
   })
   for (const name of Object.keys(entries)) escapeLetters(join(outdir, `${name}.cjs`))
@@ -72,6 +74,35 @@ const lateHttp2: Plugin = {
   },
 }
 
+/**
+ * What pino writes with where nobody gives it anything to write to, and its threads: we do, and have none, and half a MiB of every pod stays
+ * free.
+ */
+const latePino: Plugin = {
+  name: 'late pino',
+  setup: ({ onResolve, onLoad }) => {
+    const isPino = (importer: string): boolean => /[/\\]pino[/\\](?:pino\.js|lib[/\\])/.test(importer)
+    onResolve({ filter: /^(?:sonic-boom|thread-stream)$/ }, ({ importer, path }) =>
+      isPino(importer) ? { path, namespace: 'late class' } : undefined,
+    )
+    onResolve({ filter: /^\.\/(?:lib\/)?transport$/ }, ({ importer, resolveDir, path }) =>
+      isPino(importer) ? { path: join(resolveDir, path), namespace: 'late function' } : undefined,
+    )
+    onResolve({ filter: /^(?:node:)?worker_threads$/ }, ({ importer, path }) =>
+      isPino(importer) ? { path, namespace: 'main thread' } : undefined,
+    )
+    onLoad({ filter: /.*/, namespace: 'late class' }, ({ path }) => ({
+      contents: `module.exports = function (...options) { return new (require(${JSON.stringify(path)}))(...options) }`,
+      resolveDir: root,
+    }))
+    onLoad({ filter: /.*/, namespace: 'late function' }, ({ path }) => ({
+      contents: `module.exports = (...options) => require(${JSON.stringify(path)})(...options)`,
+      resolveDir: root,
+    }))
+    onLoad({ filter: /.*/, namespace: 'main thread' }, () => ({ contents: 'exports.isMainThread = true' }))
+  },
+}
+
 /** Leaves `import('./other/entry.ts')` to run time: what the other entry needs is no business of this one, nor in its memory. */
 function apart(entries: Entries): Plugin {
   const files = new Map(Object.entries(entries).map(([name, path]) => [join(root, path), `./${name}.cjs`]))
@@ -80,7 +111,7 @@ function apart(entries: Entries): Plugin {
     setup: ({ onResolve }) => {
       onResolve({ filter: /^\.{1,2}\// }, ({ path, resolveDir, kind }) => {
         const file = files.get(join(resolveDir, path))
-        return kind === 'dynamic-import' && file !== undefined ? { path: file, external: true } : undefined
+        return (kind === 'dynamic-import' || kind === 'require-call') && file !== undefined ? { path: file, external: true } : undefined
       })
     },
   }

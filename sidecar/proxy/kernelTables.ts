@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { promises } from 'node:fs'
 import { endianness } from 'node:os'
 
 /** The two ends of a connection, as a socket names them. */
@@ -80,7 +80,7 @@ function noneWithoutIPv6(err: NodeJS.ErrnoException): string {
 }
 
 async function tableIn(file: string): Promise<string> {
-  const handle = await open(file)
+  const handle = await promises.open(file)
   try {
     const buffer = Buffer.allocUnsafe(64 * 1024)
     let text = ''

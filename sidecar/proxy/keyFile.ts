@@ -1,5 +1,5 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { readdir, readFile, stat } from '../files.ts'
 
 /** What was found where a key should be. Never both, and `refusal` never says anything of a key itself. */
 export interface Found {

@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { promises } from 'node:fs'
 import * as v from 'valibot'
 import { fileFault } from '../../config/fileFault.ts'
 import { trialStates, type Setting } from './trial.ts'
@@ -32,7 +32,7 @@ export interface Kept {
 export async function readState(file: string): Promise<Kept | undefined> {
   let text: string
   try {
-    text = await readFile(file, 'utf8')
+    text = await promises.readFile(file, 'utf8')
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw new Error(`${file} ${fileFault(err)}`, { cause: err })
@@ -54,16 +54,16 @@ function parsed(text: string): unknown {
 export async function writeState(file: string, { mark, routes, upstreams: ofUpstreams }: Kept): Promise<void> {
   const beside = `${file}.${process.pid}.new`
   try {
-    const handle = await open(beside, 'w', 0o600)
+    const handle = await promises.open(beside, 'w', 0o600)
     try {
       await handle.writeFile(`${JSON.stringify({ format: 1, mark, routes, upstreams: ofUpstreams }, null, 2)}\n`)
       await handle.sync()
     } finally {
       await handle.close()
     }
-    await rename(beside, file)
+    await promises.rename(beside, file)
   } catch (err) {
-    await rm(beside, { force: true }).catch(() => {})
+    await promises.rm(beside, { force: true }).catch(() => {})
     throw new Error(`${file} cannot be written (${(err as NodeJS.ErrnoException).code ?? 'for an unknown reason'})`, { cause: err })
   }
 }

@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SidecarError } from '../errors.ts'
@@ -107,7 +106,11 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
     // Only a WebSocket is an upgrade; Java's default client offers h2c with every POST, and would lose its body.
     shouldUpgradeCallback: (req: IncomingMessage) => req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket',
   }
-  const server = options.tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...options.tls })
+  // Few listeners speak TLS, and each module of Node is memory of every pod.
+  const server =
+    options.tls === undefined
+      ? createServer(settings)
+      : process.getBuiltinModule('node:https').createServer({ ...settings, ...options.tls })
   // With a count here, Node drops the lines beyond it without a word, be it the length or the key; all come, and too many are refused.
   server.maxHeadersCount = 0
   server.timeout = 0
