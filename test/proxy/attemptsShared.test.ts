@@ -80,6 +80,20 @@ suite('keys that are refused or limited give way to the next key, and the last a
   })
 })
 
+test('the last attempt goes rather to a spare that may be well again than for a third time to the same upstream', async (t) => {
+  const poor = answers(402)
+  const first = byModel({ poor, well: answers(200), m: answers(500) })
+  const health = { exhausted: '1ms', longestExhausted: '1ms' }
+  const { sidecar, providers } = await startUpstreams(t, [first, [poor, good]], { health })
+  assert.equal((await ask(sidecar, { model: 'poor' })).status, 402)
+  // It shows that it is well again, and from then on the spare gets no first attempt.
+  assert.equal((await ask(sidecar, { model: 'well' })).status, 200)
+  const told = await ask(sidecar)
+  isGood(told)
+  assert.deepEqual(served(told), ['b', '3'])
+  assert.deepEqual(askedOf(providers), [4, 2])
+})
+
 suite('another model is asked for what all keys came to together', { concurrency: true }, () => {
   test('and not only for what the last of them said', async (t) => {
     const seen: string[] = []

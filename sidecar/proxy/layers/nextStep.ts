@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from '../upstream/candidate.ts'
-import { choiceAgain, hopeful, isChoice, isInTime, isProven, opensAt } from '../upstream/choice.ts'
+import { choiceAgain, hopeful, hopefulSpare, isChoice, isInTime, isProven, opensAt } from '../upstream/choice.ts'
 import type { Unrepeated } from '../unrepeated.ts'
 import { dueOf, type Bounds } from './deadline.ts'
 import { nextModel } from './fallback.ts'
@@ -44,13 +44,17 @@ export function nextStep(call: Call, plan: Plan, sinceMs: number, options: StepO
   if (!other && plan.route.alone && again === 'other') return 'done'
   // The last one is for the model that may be asked instead.
   const isFallback = nextModel(plan, call.body) !== undefined
-  if (call.facts.attempts >= (isFallback ? plan.mostAttempts - 1 : plan.mostAttempts)) return 'attempts'
+  const attemptsLeft = plan.mostAttempts - call.facts.attempts - (isFallback ? 1 : 0)
+  if (attemptsLeft <= 0) return 'attempts'
   if (isUpload(call.body) && !call.body.untouched()) return 'not_kept'
   const leftMs = plan.due.atMs - now
   if (leftMs < options.leastLeftMs) return 'deadline'
   const { cost } = outcomes[outcome]
   if (other) return plan.tried.length === 0 ? { at: undefined } : charged(plan, { at: undefined, price: cost.other, now }, options)
   if (plan.panic) return 'no_upstream'
+  // While the first tier is well, a spare that was out once has only calls like this one to show that it is well again.
+  const spare = attemptsLeft === 1 && call.facts.attempts > 1 ? hopefulSpare(plan, now) : undefined
+  if (spare !== undefined) return charged(plan, { at: spare, price: cost.other, now }, options)
   const wait = waitFor(call, plan, { sinceMs, now }, options)
   if (typeof wait === 'string') return wait === 'no_upstream' && !isInTime(plan, now) ? 'deadline' : wait
   // An answer of another model is worth more than a long wait for this one.

@@ -100,8 +100,17 @@ const isTimely = ({ due, model }: Plan, { patience }: Candidate, now: number): b
   due === undefined || now + (patience.usualMs(model, due.stream) ?? 0) <= due.atMs
 
 /** One that may be well again: worth an attempt where nothing better is left. */
-export function hopeful(plan: Plan, now: number): Candidate | undefined {
-  for (const tier of plan.route.tiers) {
+export const hopeful = (plan: Plan, now: number): Candidate | undefined => hopefulIn(plan.route.tiers, plan, now)
+
+/** And stands behind all that have failed this call. */
+export function hopefulSpare(plan: Plan, now: number): Candidate | undefined {
+  const { route, tried } = plan
+  const last = route.tiers.findLastIndex((tier) => tier.some((one) => tried.includes(one)))
+  return hopefulIn(route.tiers.slice(last + 1), plan, now)
+}
+
+function hopefulIn(tiers: Plan['route']['tiers'], plan: Plan, now: number): Candidate | undefined {
+  for (const tier of tiers) {
     for (const one of tier) if (mayBeAsked(plan, one) && one.standing.sound(plan.model, now) && isTimely(plan, one, now)) return one
   }
   return undefined
