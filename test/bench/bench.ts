@@ -6,7 +6,7 @@ import { type Cores, divideCores } from './cores.ts'
 import type { Figure } from './figures.ts'
 import type { Lab } from './lab.ts'
 import { startLoad } from './load/load.ts'
-import { type Options, readOptions, usage, type Workload } from './options.ts'
+import { help, type Options, readOptions, usage, type Workload } from './options.ts'
 import { bare } from './peers/bare.ts'
 import { direct } from './peers/direct.ts'
 import { envoy } from './peers/envoy.ts'
@@ -52,7 +52,9 @@ process.on('SIGINT', () => process.exit(130))
 process.on('SIGTERM', () => process.exit(143))
 
 try {
-  await bench(readOptions(process.argv.slice(2)))
+  const args = process.argv.slice(2)
+  if (args.includes('--help')) process.stdout.write(`${help}\n`)
+  else await bench(readOptions(args))
 } catch (err) {
   say(err instanceof Error ? `${err.message}\n${usage}` : String(err))
   process.exitCode = 1

@@ -48,6 +48,18 @@ const quick: Effort = {
 
 export const usage = `npm run bench -- [--quick] [--only outrider,envoy] [--workload ${workloads.join(',')}] [--rounds n] [--profile] [--flags=--max-semi-space-size=4]`
 
+export const help = `${usage}
+
+Measures Outrider beside nginx, Envoy and Portkey on this machine (Linux), fetches those itself, and prints ratios.
+
+  --quick            shorter and fewer runs, which show a direction
+  --only A,B         these only, beside the calls without a proxy
+  --workload A,B     these only
+  --rounds N         so many of each
+  --profile          where the time of Outrider goes, in place of figures
+  --flags=FLAGS      given to Node for Outrider and the bare proxy
+  --help             this text`
+
 /** Reads the command line, or throws with a sentence about what is wrong with it. */
 export function readOptions(args: readonly string[]): Options {
   const { values } = parseArgs({

@@ -30,7 +30,13 @@ test('a goal that is missed is told by the exit code', async () => {
 
 test('what cannot be run is told with an example', async () => {
   const { code, err } = await simulate('--calls', 'many')
-  assert.equal(code, 64)
+  assert.equal(code, 2)
   assert.match(err, /--calls .* for example/)
-  assert.equal((await simulate('--only', 'no such')).code, 64)
+  assert.equal((await simulate('--only', 'no such')).code, 2)
+})
+
+test('who asks for help gets it', async () => {
+  const { code, out } = await simulate('--help')
+  assert.equal(code, 0)
+  for (const option of ['--seed', '--calls', '--only']) assert.match(out, new RegExp(`^  ${option} `, 'm'))
 })

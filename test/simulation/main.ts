@@ -5,12 +5,20 @@ import type { Scenario } from './scenario.ts'
 import { allDown, calm, daily, others } from './scenarios.ts'
 
 const example = 'for example: npm run simulate -- --seed 7 --calls 100000 --only limits'
+const help = `npm run simulate -- [--seed N] [--calls N] [--only TEXT]
+
+Sends calls through the real layers in virtual time, and says which goals are reached; ends with 1 if one is missed.
+
+  --seed N      another day; 1 unless given
+  --calls N     so many on that day; 1000000 unless given
+  --only TEXT   the scenarios that have this in their name
+  --help        this text`
 const values = said()
 const seed = Number(values.seed)
 const calls = Number(values.calls)
 if (!Number.isSafeInteger(seed) || seed < 0 || !Number.isSafeInteger(calls) || calls < 1) {
   console.error(`simulate: --seed wants a whole number, --calls one above 0, ${example}`)
-  process.exit(64)
+  process.exit(2)
 }
 
 const scenarios: readonly Scenario[] = [
@@ -21,7 +29,7 @@ const scenarios: readonly Scenario[] = [
 ].filter(({ name }) => name.includes(values.only))
 if (scenarios.length === 0) {
   console.error(`simulate: no scenario has "${values.only}" in its name`)
-  process.exit(64)
+  process.exit(2)
 }
 
 let missed = 0
@@ -41,11 +49,16 @@ function said(): { seed: string; calls: string; only: string } {
         seed: { type: 'string', default: '1' },
         calls: { type: 'string', default: '1000000' },
         only: { type: 'string', default: '' },
+        help: { type: 'boolean', default: false },
       },
     })
+    if (values.help) {
+      console.log(help)
+      process.exit(0)
+    }
     return values
   } catch (err) {
     console.error(`simulate: ${(err as Error).message.split('. ')[0]}; there are --seed, --calls and --only, ${example}`)
-    process.exit(64)
+    process.exit(2)
   }
 }
