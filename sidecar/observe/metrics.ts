@@ -125,9 +125,12 @@ export function metrics(sources: Readings): Metrics {
   }
 }
 
-/** Nothing of what a slow client takes to read its answer is ours. */
-export const addedMs = ({ ownMs, endedMs, overMs, slowClient }: Facts): number =>
-  endedMs === 0 || slowClient ? ownMs : ownMs + overMs - endedMs
+/**
+ * Nothing of what a slow client takes to read its answer is ours, nor what came behind the end of another attempt's answer. An answer may be at
+ * its end before its first byte is passed on, and up to that byte all is counted already.
+ */
+export const addedMs = ({ ownMs, headMs, firstByteMs, endedMs, overMs, slowClient }: Facts): number =>
+  endedMs === 0 || endedMs < headMs || slowClient ? ownMs : ownMs + overMs - Math.max(endedMs, firstByteMs)
 
 /** Upstreams may invent statuses: after the first few they are counted by their hundred. */
 function statusLabels(): (status: number) => string {
