@@ -52,6 +52,8 @@ test('a file of the token that is not there is told, and is nothing that is wron
         'Nothing can be changed on the control port until it holds the token; it is read with each change, so it may come later.\n',
     )
   }
+  const { err } = await validate(t, [file('gone/token')])
+  assert.match(err, /is the Secret mounted\? Nothing can be changed/)
 })
 
 test('a fallback to the very model that failed is warned of, and with --strict refused', async (t) => {

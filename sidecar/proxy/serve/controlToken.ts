@@ -20,7 +20,8 @@ export async function tokenCaution({ control: { off, tokenFile } }: Config): Pro
   if (off || tokenFile === undefined) return undefined
   const found = await readToken(tokenFile)
   if ('token' in found) return undefined
-  return `${tokenFile} ${found.refusal}. Nothing can be changed on the control port until it holds the token; it is read with each change, so it may come later.`
+  const end = found.refusal.endsWith('?') ? '' : '.'
+  return `${tokenFile} ${found.refusal}${end} Nothing can be changed on the control port until it holds the token; it is read with each change, so it may come later.`
 }
 
 /** At the start, and when a new config names another file than the one `before`. */
