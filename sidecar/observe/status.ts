@@ -4,7 +4,7 @@ import type { Trial } from '../proxy/canary/trial.ts'
 import type { Checked } from '../proxy/upstream/check/checked.ts'
 import type { Condition, State } from '../proxy/upstream/condition.ts'
 import type { HealthState } from '../proxy/upstream/health.ts'
-import { stateOf, type Account } from '../proxy/upstream/stateOf.ts'
+import { stateOf, stateOfAccount, type Account } from '../proxy/upstream/stateOf.ts'
 import { version } from '../version.ts'
 
 export interface StatusSources {
@@ -40,9 +40,15 @@ export function status({ now, beganMs, calls, upstreams, canaries }: StatusSourc
     return last?.well === true && last.msAgo < (condition.read(now()).lastBad?.msAgo ?? 0) ? 'degraded' : state
   }
   const told = (upstream: Source): object => {
-    const state = stateOf(upstream.accounts, now())
-    return { status: statusOf(upstream), state, not_ejected: state === 'failing' ? 'too_few_others' : undefined }
+    const { accounts } = upstream
+    return {
+      status: statusOf(upstream),
+      ...inFull(stateOf(accounts, now())),
+      // Of a single one nothing could be said that does not stand beside it.
+      accounts: accounts.length > 1 ? accounts.map((one) => ({ name: one.credential, ...toldOf(one) })) : undefined,
+    }
   }
+  const toldOf = (account: Account): object => ({ ...inFull(stateOfAccount(account, now())), problem: problemOf([account]) })
   const overall = (): State => {
     const states = upstreams.map(statusOf)
     if (states.every((state) => state === 'healthy')) return 'healthy'
@@ -59,11 +65,10 @@ export function status({ now, beganMs, calls, upstreams, canaries }: StatusSourc
           upstreams: upstreams.map((upstream) => {
             const { failuresInARow, lastGoodMsAgo, lastBad } = upstream.condition.read(now())
             const check = upstream.checked.read(now()).last
-            const isKeyed = upstream.accounts.some(({ key }) => isUsable(key))
             return {
               name: upstream.name,
               ...told(upstream),
-              problem: isKeyed ? undefined : 'no_credential',
+              problem: problemOf(upstream.accounts),
               failures_in_a_row: failuresInARow,
               last_success_seconds_ago: seconds(lastGoodMsAgo),
               last_failure: lastBad && { what: lastBad.what, seconds_ago: seconds(lastBad.msAgo) },
@@ -119,6 +124,11 @@ const coarse: Readonly<Record<HealthState, State>> = {
   exhausted: 'unhealthy',
   auth_failed: 'unhealthy',
 }
+
+const inFull = (state: HealthState): object => ({ state, not_ejected: state === 'failing' ? 'too_few_others' : undefined })
+
+const problemOf = (accounts: readonly Account[]): 'no_credential' | undefined =>
+  accounts.some(({ key }) => isUsable(key)) ? undefined : 'no_credential'
 
 const worse = (one: State, other: State): State => {
   if (one === 'unhealthy' || other === 'unhealthy') return 'unhealthy'

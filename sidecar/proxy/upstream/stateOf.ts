@@ -4,6 +4,8 @@ import type { Standing } from './standing.ts'
 
 /** One of the keys of an upstream, or none, and what is known of it. */
 export interface Account {
+  /** Its name. */
+  readonly credential: string
   readonly key: Pick<Key, 'current'> | undefined
   readonly standing: Pick<Standing, 'overall'>
 }
