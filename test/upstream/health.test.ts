@@ -111,7 +111,7 @@ test('one that is spared is failing until it answers, and longer where most of i
   assert.equal(often.state(2), 'healthy')
 })
 
-test('one that is spared is tried anew once checks find its host back', () => {
+test('one that is spared is not called failing any more once checks find its host back, until it fails again', () => {
   const one = plain()
   for (let n = 0; n < 9; n++) one.note(one.admit(0), 'hard', 0, { mayEject: () => false })
   one.hasten(1)
