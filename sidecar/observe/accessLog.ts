@@ -51,7 +51,7 @@ function line(call: Call, failed: boolean, more: string): string {
   const failure = error === undefined ? '' : `,"error":"${error}","fault":"${kinds[error].fault}"${reason(facts)}`
   return (
     `{"level":"${failed ? 'warn' : 'info'}","time":"${timestamp()}","msg":"call","call":"${id}","trace_id":"${trace.id}","span_id":"${trace.span}"` +
-    `${about(call)},"attempts":${attempts}${resumed(facts)}${waited(facts)}${tried(facts)}${unrepeated(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
+    `${about(call)},"attempts":${attempts}${unasked(facts)}${resumed(facts)}${waited(facts)}${tried(facts)}${unrepeated(facts)},"status":${statusOf(facts)}${failure},"end":"${endOf(facts)}"` +
     `,"queue_ms":${since(beganMs, facts.queuedMs)},"connect_ms":${since(beganMs, facts.connectedMs)}` +
     `,"request_ms":${since(beganMs, facts.sentMs)},"head_ms":${since(beganMs, facts.headMs)}` +
     `,"first_byte_ms":${since(beganMs, facts.firstByteMs)},"total_ms":${round(overMs - beganMs)},"added_ms":${round(addedMs(facts))}` +
@@ -111,6 +111,8 @@ function aboutInWords({ method, path, target, facts }: Call): string {
 }
 
 const served = ({ usage }: Facts): string => (usage === undefined || usage.model === '' ? '' : `,"model_served":${text(usage.model)}`)
+
+const unasked = ({ unasked: state }: Facts): string => (state === undefined ? '' : `,"not_asked":"${state}"`)
 
 const resumed = ({ resumed: times }: Facts): string => (times === 0 ? '' : `,"resumed":${times}`)
 

@@ -38,7 +38,11 @@ export const catalogue = {
   outrider_websockets: gauge('WebSockets open.'),
   outrider_held_bytes: gauge('Bytes of request bodies held in memory.'),
   outrider_connections: gauge('Connections to the upstream, and calls that wait for one.', 'state'),
-  outrider_upstream_state: gauge('1 for the state that an upstream is in, 0 for all others.', 'upstream', 'state'),
+  outrider_upstream_state: gauge(
+    '1 for the state that an upstream is in, 0 for all others; failing is one that is in use only for want of others.',
+    'upstream',
+    'state',
+  ),
   outrider_upstream_changes_total: counter(
     'Changes of the state of an upstream, each counted once, by the state it came to.',
     'upstream',

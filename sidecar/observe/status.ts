@@ -1,11 +1,10 @@
-import { isUsable, type Key } from '../proxy/layers/credential.ts'
+import { isUsable } from '../proxy/layers/credential.ts'
 import type { Document } from '../proxy/layers/local.ts'
 import type { Trial } from '../proxy/canary/trial.ts'
 import type { Checked } from '../proxy/upstream/check/checked.ts'
 import type { Condition, State } from '../proxy/upstream/condition.ts'
 import type { HealthState } from '../proxy/upstream/health.ts'
-import { bestOf } from '../proxy/upstream/health/tier.ts'
-import type { Standing } from '../proxy/upstream/standing.ts'
+import { stateOf, stateOfAccount, type Account } from '../proxy/upstream/stateOf.ts'
 import { version } from '../version.ts'
 
 export interface StatusSources {
@@ -20,7 +19,7 @@ export interface StatusSources {
     readonly checked: Pick<Checked, 'read'>
     readonly connections: () => { open: number; busy: number; waiting: number }
     /** One for each of its keys, or one without. */
-    readonly accounts: readonly { readonly key: Pick<Key, 'current'> | undefined; readonly standing: Pick<Standing, 'overall'> }[]
+    readonly accounts: readonly Account[]
   }[]
 }
 
@@ -32,9 +31,7 @@ export interface Status {
 
 export function status({ now, beganMs, calls, upstreams, canaries }: StatusSources): Status {
   type Source = (typeof upstreams)[number]
-  const finerOf = ({ accounts }: Source): HealthState => bestOf(accounts.map(({ standing }) => standing.overall(now())))
-  const isKeyed = ({ accounts }: Source): boolean => accounts.some(({ key }) => isUsable(key))
-  const stateOf = (upstream: Source): State => (isKeyed(upstream) ? worse(ofCalls(upstream), coarse[finerOf(upstream)]) : 'unhealthy')
+  const statusOf = (upstream: Source): State => worse(ofCalls(upstream), coarse[stateOf(upstream.accounts, now())])
   /** It failed whenever it was called, but that it is there again is the latest news. */
   const ofCalls = ({ condition, checked }: Source): State => {
     const state = condition.state()
@@ -42,8 +39,18 @@ export function status({ now, beganMs, calls, upstreams, canaries }: StatusSourc
     const { last } = checked.read(now())
     return last?.well === true && last.msAgo < (condition.read(now()).lastBad?.msAgo ?? 0) ? 'degraded' : state
   }
+  const told = (upstream: Source): object => {
+    const { accounts } = upstream
+    return {
+      status: statusOf(upstream),
+      ...inFull(stateOf(accounts, now())),
+      // Of a single one nothing could be said that does not stand beside it.
+      accounts: accounts.length > 1 ? accounts.map((one) => ({ name: one.credential, ...toldOf(one) })) : undefined,
+    }
+  }
+  const toldOf = (account: Account): object => ({ ...inFull(stateOfAccount(account, now())), problem: problemOf([account]) })
   const overall = (): State => {
-    const states = upstreams.map(stateOf)
+    const states = upstreams.map(statusOf)
     if (states.every((state) => state === 'healthy')) return 'healthy'
     return states.every((state) => state === 'unhealthy') ? 'unhealthy' : 'degraded'
   }
@@ -58,12 +65,10 @@ export function status({ now, beganMs, calls, upstreams, canaries }: StatusSourc
           upstreams: upstreams.map((upstream) => {
             const { failuresInARow, lastGoodMsAgo, lastBad } = upstream.condition.read(now())
             const check = upstream.checked.read(now()).last
-            const problem = isKeyed(upstream) ? undefined : 'no_credential'
             return {
               name: upstream.name,
-              status: stateOf(upstream),
-              state: finerOf(upstream),
-              problem,
+              ...told(upstream),
+              problem: problemOf(upstream.accounts),
               failures_in_a_row: failuresInARow,
               last_success_seconds_ago: seconds(lastGoodMsAgo),
               last_failure: lastBad && { what: lastBad.what, seconds_ago: seconds(lastBad.msAgo) },
@@ -84,9 +89,8 @@ export function status({ now, beganMs, calls, upstreams, canaries }: StatusSourc
           const checks = upstream.checked.read(now())
           return {
             name: upstream.name,
-            healthy: stateOf(upstream) !== 'unhealthy',
-            status: stateOf(upstream),
-            state: finerOf(upstream),
+            healthy: statusOf(upstream) !== 'unhealthy',
+            ...told(upstream),
             connections: upstream.connections(),
             checks: { good: checks.good, failed: checks.failed },
             attempts,
@@ -111,6 +115,8 @@ const inShort = ({ route, setting, rate }: Trial): object => {
 const coarse: Readonly<Record<HealthState, State>> = {
   healthy: 'healthy',
   slow_start: 'healthy',
+  // It is in use, and answers some calls, or its row of failures tells the rest.
+  failing: 'degraded',
   limited: 'degraded',
   probation: 'degraded',
   ejected: 'unhealthy',
@@ -118,6 +124,11 @@ const coarse: Readonly<Record<HealthState, State>> = {
   exhausted: 'unhealthy',
   auth_failed: 'unhealthy',
 }
+
+const inFull = (state: HealthState): object => ({ state, not_ejected: state === 'failing' ? 'too_few_others' : undefined })
+
+const problemOf = (accounts: readonly Account[]): 'no_credential' | undefined =>
+  accounts.some(({ key }) => isUsable(key)) ? undefined : 'no_credential'
 
 const worse = (one: State, other: State): State => {
   if (one === 'unhealthy' || other === 'unhealthy') return 'unhealthy'

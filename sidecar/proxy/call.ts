@@ -7,7 +7,7 @@ import type { Operation } from './llm/operation.ts'
 import type { Plan } from './plan.ts'
 import type { Usage } from './llm/usage.ts'
 import type { Trace } from './trace.ts'
-import type { Unrepeated } from './unrepeated.ts'
+import type { Unasked, Unrepeated } from './unrepeated.ts'
 
 export type { Headers } from './headers.ts'
 
@@ -93,8 +93,9 @@ export interface Facts {
   reason: string
   /** The time that ran out was the client's own: that says nothing of the upstream. */
   hurried: boolean
-  /** Why a call that failed was not tried again. */
+  /** Why a call that failed was not tried again, and why the model that it names was not tried at all. */
   unrepeated: Unrepeated | undefined
+  unasked: Unasked | undefined
   bytesIn: number
   bytesOut: number
   /** Pieces in which the body of the answer went to the client. */
@@ -164,6 +165,7 @@ export function newFacts(now: number, trace: Trace): Facts {
     reason: '',
     hurried: false,
     unrepeated: undefined,
+    unasked: undefined,
     bytesIn: 0,
     bytesOut: 0,
     chunksOut: 0,

@@ -19,7 +19,7 @@ import { tellToken } from './serve/controlToken.ts'
 import { openControl } from './serve/openControl.ts'
 import { tunnel } from './serve/tunnel.ts'
 import type { HealthState } from './upstream/health.ts'
-import { bestOf } from './upstream/health/tier.ts'
+import { stateOf } from './upstream/stateOf.ts'
 import type { OpenTarget } from './upstream/target.ts'
 import { budgets, strategies } from './upstreams.ts'
 
@@ -227,9 +227,8 @@ function connectionsOf(targets: Kept<OpenTarget>): { open: number; busy: number;
   return sum
 }
 
-/** Of each upstream, the state of the best of its accounts. */
 const statesOf = (upstreams: readonly OpenTarget[], now: number): { upstream: string; state: HealthState }[] =>
-  upstreams.map(({ name, accounts }) => ({ upstream: name, state: bestOf(accounts.map(({ standing }) => standing.overall(now))) }))
+  upstreams.map(({ name, accounts }) => ({ upstream: name, state: stateOf(accounts, now) }))
 
 /** The latest first, as each stands on those before it; a second time does nothing. */
 function undo(opened: Opened): void {

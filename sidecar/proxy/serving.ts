@@ -261,13 +261,17 @@ const tellChange =
     const back = to === 'healthy' || to === 'slow_start'
     const time = forMs === undefined ? '' : ` for ${(forMs / 1_000).toFixed(1)} s`
     const part = [credential !== '' && `with the key ${credential}`, model !== '' && `for ${model}`].filter(Boolean).join(', ')
-    const told = back ? `upstream ${upstream} is used again` : `upstream ${upstream} is ${inWords[to] ?? to}${time}: ${why}`
+    const again = from === 'failing' ? 'answers' : 'is used'
+    const told = back ? `upstream ${upstream} ${again} again` : `upstream ${upstream} is ${inWords[to] ?? to}${time}: ${why}`
     logger[back ? 'info' : 'warn'](line, part === '' ? told : `${told} (${part})`)
     metrics.changed(change)
   }
 
-/** Where the name of the state is no word. */
-const inWords: Partial<Record<Change['to'], string>> = { probation: 'on probation' }
+/** Where the name of the state is no word, or not all of it. */
+const inWords: Partial<Record<Change['to'], string>> = {
+  probation: 'on probation',
+  failing: 'failing, and not ejected, for there are too few others',
+}
 
 /** What is told of calls, beside what clients are told. */
 function reporting(config: Config, { log, metrics }: Lasting, targets: readonly OpenTarget[]): Pick<Surroundings, 'report' | 'defect'> {

@@ -1,3 +1,5 @@
+import type { HealthState } from './upstream/health.ts'
+
 /** Why a call that failed was not tried again. */
 export type Unrepeated =
   | 'attempts'
@@ -9,3 +11,6 @@ export type Unrepeated =
   | 'no_upstream'
   | 'forbidden'
   | 'not_resumable'
+
+/** Why the model that a call names was not asked, but another at once: the best state in which it was anywhere. */
+export type Unasked = HealthState

@@ -61,6 +61,21 @@ test('a model that is limited for longer than anybody waits is replaced at once'
   assert.deepEqual(modelsOf(upstream.seen), ['m', 'spare'])
 })
 
+test('the line of a call says why another model was asked at once, and that of any other call says nothing of it', async (t) => {
+  const upstream = await provider(t, byModel({ m: limited, spare: chat('from spare') }))
+  const sidecar = await startSidecar(t, upstream.url, { routing: { fallbacks: [{ model: 'spare' }] }, retry: { attempts: 3 } })
+  const why = async (model: string): Promise<unknown[]> => {
+    assert.match((await ask(sidecar, { model })).text, /from spare/)
+    const { model: asked, attempts, not_asked: state } = await sidecar.callLine(calls++)
+    return [asked, attempts, state]
+  }
+  let calls = 0
+  // The first attempt finds it out, and the line shows that among what was tried.
+  assert.deepEqual(await why('m'), ['m', 2, undefined])
+  assert.deepEqual(await why('m'), ['m', 1, 'limited'])
+  assert.deepEqual(await why('spare'), ['spare', 1, undefined])
+})
+
 test('vectors of another model are of no use: embeddings fall back to none', async (t) => {
   const upstream = await provider(t, [answers(429, error('slow down'), { 'retry-after': '60' })])
   const sidecar = await startSidecar(t, upstream.url, { routing: { fallbacks: [{ model: 'spare' }] }, retry: { attempts: 3 } })

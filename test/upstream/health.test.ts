@@ -76,7 +76,7 @@ test('one that its tier cannot do without is not ejected, until it can', () => {
     },
   })
   for (let n = 0; n < 10; n++) one.note(one.admit(0), 'hard', 0, news(false))
-  assert.equal(one.state(0), 'healthy')
+  assert.equal(one.state(0), 'failing')
   assert.equal(asked, 6)
   one.note(one.admit(0), 'hard', 0, news(true))
   assert.equal(one.state(0), 'ejected')
@@ -93,6 +93,31 @@ test('one that is spared serves those who come first, and is not asked a second 
   assert.equal(one.sound(0), true)
   assert.equal(ejected().sound(0), false)
   assert.equal(ejected().sound(10_000), true)
+})
+
+test('one that is spared is failing until it answers, and longer where most of its attempts of the last minute failed', () => {
+  const spared = (failures: number): Health => {
+    const one = plain()
+    for (let n = 0; n < failures; n++) one.note(one.admit(0), 'hard', 0, { mayEject: () => false })
+    assert.equal(one.state(0), 'failing')
+    one.note(one.admit(1), 'good', 1)
+    return one
+  }
+  assert.equal(spared(5).state(1), 'healthy')
+  const often = spared(9)
+  assert.equal(often.state(1), 'failing')
+  assert.equal(often.state(66_000), 'healthy', 'whether it is asked meanwhile or not')
+  for (let n = 0; n < 8; n++) often.note(often.admit(2), 'good', 2)
+  assert.equal(often.state(2), 'healthy')
+})
+
+test('one that is spared is not called failing any more once checks find its host back, until it fails again', () => {
+  const one = plain()
+  for (let n = 0; n < 9; n++) one.note(one.admit(0), 'hard', 0, { mayEject: () => false })
+  one.hasten(1)
+  assert.equal(one.state(1), 'healthy')
+  one.note(one.admit(2), 'hard', 2, { mayEject: () => false })
+  assert.equal(one.state(2), 'failing')
 })
 
 test('where that was longer ago than an ejection lasts, it may be well again', () => {
@@ -343,21 +368,27 @@ test('a reset forgets everything', () => {
 
 test('whatever happens, it is usable again within an hour, and on probation to one call at a time', () => {
   const effect = fc.constantFrom<Effect>('good', 'none', 'soft', 'hard', 'limited', 'brief', 'exhausted', 'auth')
-  const step = fc.record({ effect, later: fc.nat(400_000), hintMs: fc.option(fc.nat(1e9), { nil: undefined }), released: fc.boolean() })
+  const step = fc.record({
+    effect,
+    later: fc.nat(400_000),
+    hintMs: fc.option(fc.nat(1e9), { nil: undefined }),
+    released: fc.boolean(),
+    may: fc.boolean(),
+  })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })), (steps, stream) => {
       const one = health(() => stream.next().value ?? 0, usualHealth)
       let now = 0
-      for (const { effect: what, later, hintMs, released } of steps) {
+      for (const { effect: what, later, hintMs, released, may } of steps) {
         now += later
         if (one.state(now) === 'probation' && one.usable(now)) {
           const pass = one.admit(now)
           assert.equal(one.usable(now), false)
           if (released) one.release(pass)
           else one.note(pass, what, now, { hintMs })
-        } else one.note(one.admit(now), what, now, { hintMs })
+        } else one.note(one.admit(now), what, now, { hintMs, mayEject: () => may })
         assert.ok(one.ease(now) >= 0.1 && one.ease(now) <= 1)
-        assert.equal(one.usable(now), ['healthy', 'slow_start', 'probation'].includes(one.state(now)))
+        assert.equal(one.usable(now), ['healthy', 'slow_start', 'failing', 'probation'].includes(one.state(now)))
       }
       assert.equal(one.usable(now + 3_600_000), true)
     }),

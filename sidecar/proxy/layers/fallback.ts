@@ -7,7 +7,7 @@ import { outcomes, type Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
 import { hopeful, isChoice, isInTime, opensAt, those } from '../upstream/choice.ts'
-import type { HealthState } from '../upstream/health.ts'
+import { bestOf, type HealthState } from '../upstream/health/tier.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
 import { dueOf, type Bounds } from './deadline.ts'
 
@@ -44,17 +44,21 @@ interface Told {
 }
 
 /** A model that has asked for patience, or is known to fail everywhere, is not asked while another can be: not even to hear it again. */
-function takeOver({ body }: Call, plan: Plan, { clock, routeOf }: FallbackOptions): void {
+function takeOver({ body, facts }: Call, plan: Plan, { clock, routeOf }: FallbackOptions): void {
   const now = clock.now()
   if (plan.only !== undefined || isChoice(plan, now)) return
   const { model, route: wanted } = plan
-  const triggers = those(plan).map(({ standing }) => triggerOf(standing.state(model, now)))
+  const states = those(plan).map(({ standing }) => standing.state(model, now))
+  const triggers = states.map(triggerOf)
   const before = plan.fallbacks
   for (let step = nextModel(plan, body, triggers); step !== undefined; step = nextModel(plan, body, triggers)) {
     const route = routeOf(step.model)
     if (route === undefined || !isAtHome(plan, route, step.model)) break
     turnTo(plan, step, route)
-    if (isChoice(plan, now)) return
+    if (isChoice(plan, now)) {
+      facts.unasked = bestOf(states)
+      return
+    }
   }
   Object.assign(plan, { model, route: wanted, fallbacks: before })
 }

@@ -5,7 +5,7 @@ import type { HealthNumbers } from './health/numbers.ts'
 import { probation } from './health/probation.ts'
 import { terms } from './health/terms.ts'
 
-export type HealthState = 'healthy' | 'slow_start' | 'limited' | 'probation' | 'ejected' | 'down' | 'exhausted' | 'auth_failed'
+export type HealthState = 'healthy' | 'slow_start' | 'failing' | 'limited' | 'probation' | 'ejected' | 'down' | 'exhausted' | 'auth_failed'
 
 /** Given at admission, and shown again with the outcome: whether it was the call on probation, and whether anything has changed since. */
 export type Pass = number
@@ -68,9 +68,7 @@ export function health(random: () => number, set: HealthNumbers): Health {
     counts.clear()
   }
 
-  const eject = (now: number): void => {
-    changed('ejected', now + term.ejection(held === undefined ? now - backAt : 0))
-  }
+  const eject = (now: number): void => changed('ejected', now + term.ejection(held === undefined ? now - backAt : 0))
 
   const recover = (now: number): void => {
     changed(undefined)
@@ -113,6 +111,7 @@ export function health(random: () => number, set: HealthNumbers): Health {
       if (out && held !== undefined && held !== 'ejected') return held
       if (limit.until(now) !== 0) return 'limited'
       if (held !== undefined) return out ? 'ejected' : 'probation'
+      if (counts.failing(now)) return 'failing'
       return now - Math.max(backAt, limit.endedAt()) < set.slowStartMs ? 'slow_start' : 'healthy'
     },
     usable,
@@ -139,6 +138,7 @@ export function health(random: () => number, set: HealthNumbers): Health {
     note,
     hasten: (now) => {
       if (held === 'ejected') heldUntil = Math.min(heldUntil, now + set.hastenedMs * random())
+      counts.forgive()
       // A call that has hung since before speaks of the time before, and may hang for minutes.
       if (place.taken(now)) era += 2
       place.leave()

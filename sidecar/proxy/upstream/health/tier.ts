@@ -19,10 +19,11 @@ export function mayEject(one: Asked, tier: readonly Asked[], most: number, now: 
   return othersUsable && ejected <= most * tier.length
 }
 
-/** From the best to the worst. A limit goes by within seconds and an ejection is a guess; an account without money is none. */
+/** From the best to the worst: those behind `failing` get fewer calls, or none. A limit goes by within seconds and an ejection is a guess; an account without money is none. */
 export const healthStates: readonly HealthState[] = [
   'healthy',
   'slow_start',
+  'failing',
   'limited',
   'probation',
   'ejected',
