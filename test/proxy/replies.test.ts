@@ -188,6 +188,8 @@ test('204, 304 and answers to HEAD have no body and end at once', async (t) => {
     const { text } = await got(t, await writes(t, [`HTTP/1.1 ${status}\r\netag: "a"\r\n\r\n`]))
     assert.match(text, new RegExp(`^HTTP/1.1 ${status}\r\n[^]*etag: "a"[^]*\r\n\r\n$`))
   }
+  const empty = await got(t, await writes(t, ['HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n']))
+  assert.doesNotMatch(empty.text, /content-length/i, 'a length where there is no body')
   const upstream = await provider(t, answers(200, '{"ok":1}'))
   const sidecar = await startSidecar(t, upstream.url)
   const client = await wireClient(t, sidecar.port, 'HEAD /v1/models HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n')

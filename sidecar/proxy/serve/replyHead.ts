@@ -21,6 +21,8 @@ export function writeReplyHead(res: ServerResponse, reply: Reply, call: Call): v
   let lines = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`
   for (const name in headers) {
     if (isHopByHop(name) || (options !== '' && namedIn(options, name))) continue
+    // It has no body, and some clients would wait for one.
+    if (status === 204 && name === 'content-length') continue
     const value = headers[name]
     if (typeof value === 'string' && !isActedUpon(name)) lines += `${name}: ${value}\r\n`
     else if (typeof value === 'string') acted.push(name, value)
