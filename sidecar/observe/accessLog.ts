@@ -185,12 +185,12 @@ export function endOf({ error, status, attempts }: Facts): 'complete' | 'client_
 }
 
 const since = (from: number, to: number): string => (to === 0 ? 'null' : round(to - from))
-/** Printing a fraction costs more than printing two whole numbers. */
+/** Printing a fraction costs more than printing two whole numbers, and the one behind the point is one of a hundred. */
+const fractions: readonly string[] = Array.from({ length: 100 }, (_, n) => (n === 0 ? '' : `.${String(n).padStart(2, '0')}`))
 function round(ms: number): string {
   const hundredths = ms > 0 ? Math.round(ms * 100) : 0
   const rest = hundredths % 100
-  const whole = (hundredths - rest) / 100
-  return rest === 0 ? `${whole}` : `${whole}.${rest < 10 ? '0' : ''}${rest}`
+  return `${(hundredths - rest) / 100}${fractions[rest] ?? ''}`
 }
 
 /** A query may carry a key. */

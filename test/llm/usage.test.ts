@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Operation } from '../../sidecar/proxy/llm/operation.ts'
-import { usageOf, type Usage } from '../../sidecar/proxy/llm/usage.ts'
+import { usageOf as usageOfBytes, type Usage } from '../../sidecar/proxy/llm/usage.ts'
 import { processorMs } from '../fixtures/processorMs.ts'
+
+const usageOf = (operation: Operation, first: string, last: string): Usage | undefined =>
+  usageOfBytes(operation, Buffer.from(first), Buffer.from(last))
 
 const none = { model: '', input: -1, output: -1, cached: -1, reasoning: -1 }
 const of = (operation: Operation, ...ends: object[]): Usage | undefined => {

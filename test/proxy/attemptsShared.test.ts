@@ -142,15 +142,39 @@ suite('a host to which there was no way is not asked for another model either', 
     assert.deepEqual([told.headers.get('x-outrider-model'), ...served(told)], ['other', 'b', '2'])
   })
 
-  test('but once more where nobody else has it: it may be back', async (t) => {
+  test('nor where nobody else has it', async (t) => {
     const dead = { url: `${await deadUpstream()}/v1` }
     const { sidecar } = await startUpstreams(t, [[]], { credentials, routing: { fallbacks }, retry: quick(2) }, [dead])
     assert.equal((await ask(sidecar)).status, 502)
-    const { tried } = (await sidecar.callLine(0)) as { tried: { model?: string }[] }
-    assert.deepEqual(
-      tried.map(({ model }) => model),
-      [undefined, 'spare'],
-    )
+    assert.deepEqual(await triedOf(sidecar), [['a', 'connect_failed']])
+  })
+})
+
+suite('while all models fail', { concurrency: true }, () => {
+  const document = { credentials, routing: { fallbacks: [{ model: 'spare' }] }, retry: quick(3) }
+
+  for (const status of [500, 503])
+    test(`a call costs hardly more than one attempt, though it has a model to fall back to: ${status}`, async (t) => {
+      const { sidecar, providers } = await startUpstreams(t, [answers(status)], document)
+      const calls = 100
+      for (let n = 0; n < calls; n++) assert.equal((await ask(sidecar)).status, status)
+      const [attempts = 0] = askedOf(providers)
+      assert.ok(attempts >= calls && attempts <= 1.25 * calls, `${attempts} attempts`)
+    })
+
+  test('the other model is asked again before long, and helps as soon as it is well', async (t) => {
+    let isWell = false
+    const spare: Step = (exchange) => (isWell ? chat('from spare') : answers(500))(exchange)
+    const { sidecar } = await startUpstreams(t, [byModel({ m: answers(500), spare })], { ...document, health: { ejection: '100ms' } })
+    for (let n = 0; n < 20; n++) assert.equal((await ask(sidecar)).status, 500)
+    isWell = true
+    let text = ''
+    for (let tries = 0; tries < 2_000 && text === ''; tries++) {
+      const told = await ask(sidecar)
+      if (told.status === 200) text = told.text
+    }
+    assert.match(text, /from spare/)
+    assert.equal((await ask(sidecar)).status, 200, 'and from then on')
   })
 })
 

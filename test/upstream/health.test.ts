@@ -95,6 +95,15 @@ test('one that is spared serves those who come first, and is not asked a second 
   assert.equal(ejected().sound(10_000), true)
 })
 
+test('where that was longer ago than an ejection lasts, it may be well again', () => {
+  const one = plain()
+  for (let n = 0; n < 5; n++) one.note(one.admit(0), 'hard', 0, { mayEject: () => false })
+  assert.deepEqual([one.sound(9_999), one.proven(9_999)], [false, false])
+  assert.deepEqual([one.sound(10_000), one.proven(10_000)], [true, true])
+  one.note(one.admit(10_000), 'hard', 10_000, { mayEject: () => false })
+  assert.equal(one.sound(19_999), false)
+})
+
 test('after its ejection one real call at a time may try it', () => {
   const one = ejected()
   assert.equal(one.state(10_000), 'probation')

@@ -6,7 +6,7 @@ import { generates } from '../llm/operation.ts'
 import { outcomes, type Trigger } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
-import { isChoice, isInTime, those } from '../upstream/choice.ts'
+import { hopeful, isChoice, isInTime, opensAt, those } from '../upstream/choice.ts'
 import type { HealthState } from '../upstream/health.ts'
 import type { Fallback, Route } from '../upstream/route.ts'
 import { dueOf, type Bounds } from './deadline.ts'
@@ -92,11 +92,10 @@ async function overModels(call: Call, plan: Plan, next: Handler, options: Fallba
 }
 
 /**
- * To the first model that can be had without asking again where there was no way; where none can, to the first, for there may be one now. Those
- * that usually begin to answer when the client waits no more are passed over.
+ * To the first model that can be had: one whose upstreams all fail as well would cost one more attempt in vain for every call of an outage, and
+ * so would one that usually begins to answer when the client waits no more.
  */
 function turned(call: Call, plan: Plan, triggers: readonly Trigger[], options: FallbackOptions): boolean {
-  let first: { readonly step: Fallback; readonly route: Route; readonly rest: readonly Fallback[] } | undefined
   for (let step = nextModel(plan, call.body, triggers); step !== undefined; step = nextModel(plan, call.body, triggers)) {
     const route = options.routeOf(step.model)
     if (route === undefined || !isAtHome(plan, route, step.model)) break
@@ -107,15 +106,11 @@ function turned(call: Call, plan: Plan, triggers: readonly Trigger[], options: F
       plan.fallbacks = after(plan.fallbacks, step)
       continue
     }
-    first ??= { step, route, rest: plan.fallbacks }
     turnTo(plan, step, route)
-    if (plan.unreachable.length === 0 || isChoice(plan, options.clock.now())) return true
+    const now = options.clock.now()
+    if (hopeful(plan, now) !== undefined || opensAt(plan, now) !== undefined) return true
   }
-  if (first === undefined) return false
-  plan.fallbacks = first.rest
-  plan.unreachable = []
-  turnTo(plan, first.step, first.route)
-  return true
+  return false
 }
 
 const after = (chain: readonly Fallback[], step: Fallback): readonly Fallback[] => chain.slice(chain.indexOf(step) + 1)

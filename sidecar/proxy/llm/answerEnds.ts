@@ -75,29 +75,17 @@ export function keepEnds(ends: AnswerEnds, bytes: Buffer): void {
 export function usageFrom(operation: Operation, { told, coding, first, rest, torn }: AnswerEnds): Usage | undefined {
   if (told !== undefined) {
     const ends = told()
-    return usageOf(operation, ends.first?.toString('utf8', 0, endBytes) ?? '', ends.last)
+    return usageOf(operation, beginningOf(ends.first ?? none), Buffer.from(ends.last))
   }
   if (first === undefined) return undefined
-  if (coding !== '') return torn ? undefined : usageIn(operation, decoded(coding, joined(first, rest)))
-  if (!torn) return usageIn(operation, joined(first, rest))
-  return usageOf(operation, first.toString('utf8', 0, endBytes), lastOf(Buffer.concat(rest ?? [])))
+  if (coding === '')
+    return torn ? usageOf(operation, beginningOf(first), endOf(Buffer.concat(rest ?? []))) : usageIn(operation, joined(first, rest))
+  const whole = torn ? undefined : decoder(coding)?.(joined(first, rest))
+  return whole && usageIn(operation, whole)
 }
 
+const none = Buffer.alloc(0)
 const joined = (first: Buffer, rest: Buffer[] | undefined): Buffer => (rest === undefined ? first : Buffer.concat([first, ...rest]))
-const decoded = (coding: string, bytes: Buffer): Buffer | undefined => decoder(coding)?.(bytes)
-const lastOf = (bytes: Buffer): string => bytes.toString('utf8', Math.max(0, bytes.length - endBytes))
-
-/** The name of the model stands among the first fields of nearly every answer, and the tokens among the last. */
-const headBytes = 512
-const tailBytes = 1_024
-
-function usageIn(operation: Operation, whole: Buffer | undefined): Usage | undefined {
-  if (whole === undefined) return undefined
-  // Nearly always all is found in two short pieces, and in letters that are a byte each: no text is made of the model's words between them.
-  const usage = usageOf(operation, whole.toString('latin1', 0, headBytes), whole.toString('latin1', Math.max(0, whole.length - tailBytes)))
-  if (usage !== undefined && usage.input >= 0 && usage.model !== '' && isAscii(usage.model)) return usage
-  const last = lastOf(whole)
-  return usageOf(operation, whole.length <= endBytes ? last : whole.toString('utf8', 0, endBytes), last)
-}
-
-const isAscii = (text: string): boolean => !/[^\x20-\x7e]/.test(text)
+const beginningOf = (bytes: Buffer): Buffer => (bytes.length <= endBytes ? bytes : bytes.subarray(0, endBytes))
+const endOf = (bytes: Buffer): Buffer => (bytes.length <= endBytes ? bytes : bytes.subarray(-endBytes))
+const usageIn = (operation: Operation, whole: Buffer): Usage | undefined => usageOf(operation, beginningOf(whole), endOf(whole))

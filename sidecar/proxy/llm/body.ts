@@ -35,7 +35,7 @@ export function scanBody(body: Buffer): BodyFacts {
     const to = valueEnd(body, from)
     const name = keyAt(body, at, keyEnd)
     if (name === 'model') {
-      model = text(body, from, to)
+      model = textAt(body, from, to)
       wanted &= ~seeksModel
     } else if (name === 'stream') {
       stream = body.toString('latin1', from, to) === 'true'
@@ -90,10 +90,11 @@ export function withStream(body: Buffer): Buffer | undefined {
 function keyAt(body: Buffer, from: number, to: number): string | undefined {
   const length = to - from - 2
   if (length === 5 || length === 6) return body.toString('latin1', from + 1, to - 1)
-  return length > 6 && length <= longestName && body.subarray(from, to).includes(backslash) ? text(body, from, to) : undefined
+  return length > 6 && length <= longestName && body.subarray(from, to).includes(backslash) ? textAt(body, from, to) : undefined
 }
 
-function text(body: Buffer, from: number, to: number): string {
+/** What a JSON string says that stands there; empty where there is none, or too much. */
+export function textAt(body: Buffer, from: number, to: number): string {
   if (body[from] !== quote || to - from > 512) return ''
   if (isPlain(body, from + 1, to - 1) && body[to - 1] === quote) return body.toString('latin1', from + 1, to - 1)
   try {

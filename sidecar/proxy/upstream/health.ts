@@ -52,8 +52,8 @@ export function health(random: () => number, set: HealthNumbers): Health {
   const place = probation(set.longestProbeMs)
   /** Why it is out, until a call on probation goes well. */
   let held: Held | undefined
-  /** It would be out, if its tier could do without it. */
-  let spared = false
+  /** So long it would be out, if its tier could do without it: then it may be well again, as on probation. */
+  let sparedUntil = 0
   let heldUntil = 0
   let backAt = -Infinity
   /** Rises by two whenever what was known before counts no more. The pass of the call on probation is the odd number behind it. */
@@ -62,7 +62,7 @@ export function health(random: () => number, set: HealthNumbers): Health {
   const changed = (to: Held | undefined, until = 0): void => {
     held = to
     heldUntil = until
-    spared = false
+    sparedUntil = 0
     place.leave()
     era += 2
     counts.clear()
@@ -81,11 +81,11 @@ export function health(random: () => number, set: HealthNumbers): Health {
 
   const counted = (effect: 'good' | 'soft' | 'hard', now: number, mayEject: News['mayEject']): void => {
     if (effect === 'good') {
-      spared = false
+      sparedUntil = 0
       limit.answered(now)
       counts.good(now)
     } else if (counts.bad(effect === 'hard', now)) {
-      spared = true
+      sparedUntil = now + set.ejectionMs
       if (mayEject?.() ?? true) eject(now)
     }
   }
@@ -116,8 +116,8 @@ export function health(random: () => number, set: HealthNumbers): Health {
       return now - Math.max(backAt, limit.endedAt()) < set.slowStartMs ? 'slow_start' : 'healthy'
     },
     usable,
-    sound: (now) => !spared && usable(now),
-    proven: (now) => !spared && held === undefined && usable(now) && limit.proven(now),
+    sound: (now) => now >= sparedUntil && usable(now),
+    proven: (now) => now >= sparedUntil && held === undefined && usable(now) && limit.proven(now),
     until: (now) => {
       const until = Math.max(held === undefined ? 0 : heldUntil, limit.until(now))
       return until > now ? until : undefined
