@@ -13,6 +13,7 @@ import {
 } from '../fixtures/provider.ts'
 import type { Step } from '../fixtures/provider.ts'
 import { egressProxy } from '../fixtures/egressProxy.ts'
+import type { Question } from '../../sidecar/proxy/upstream/check/question.ts'
 import type { Standing } from '../../sidecar/proxy/upstream/standing.ts'
 import { startChecks, type Checks } from '../fixtures/startChecks.ts'
 import { testKey } from '../fixtures/startSidecar.ts'
@@ -330,6 +331,23 @@ suite('when a check is due', { concurrency: true }, () => {
       begun.every((ms, n) => Math.abs(ms - 10_000 * ([0, 0.25, 0.5, 0.99][n] ?? 0)) <= 100),
       begun.join(' '),
     )
+  })
+
+  test('nor do they come into step later: each pause is longer or shorter by up to a tenth', async (t) => {
+    const pauses = async (random: number): Promise<number> => {
+      const asked: number[] = []
+      let now = (): number => 0
+      const question: Question = (tell) => {
+        asked.push(now())
+        tell({ well: true, what: '', reached: true })
+        return () => {}
+      }
+      const { clock } = await startChecks(t, 'http://127.0.0.1:9', { random: () => random, question })
+      now = clock.now
+      for (let n = 0; n < 1_000 && asked.length < 2; n++) clock.pass(50)
+      return (asked[1] ?? 0) - (asked[0] ?? 0)
+    }
+    assert.deepEqual(await Promise.all([0, 0.5, 0.75].map(pauses)), [9_000, 10_000, 10_500])
   })
 
   test('no more when the process ends, and what is under way is given up', async (t) => {

@@ -119,6 +119,42 @@ test('a stream that breaks off is not resumed at an upstream that usually begins
   assert.equal(slow.atB(), 0)
 })
 
+test('nor is it where less than retry.leastLeft is left, however quick the other usually is', async (t) => {
+  const stream = { stream: true, messages: [{ role: 'user', content: 'hi' }] }
+  const cut = breaksAfter(...chatEvents(['one '], { id: 'a', finish: false }))
+  const lateCut: Step = async (exchange) => {
+    await new Promise((passed) => setTimeout(passed, 1_100))
+    await cut(exchange)
+  }
+  const whole = sseBytes(...chatEvents(['one ', 'two'], { id: 'b' }))
+  const timeouts = { streamTotal: '60s' }
+  const settings = (leastLeft: string) => ({ timeouts, retry: { attempts: 2, leastLeft } })
+  const some = await startUpstreams(t, [lateCut, whole], settings('10s'))
+  assert.match((await ask(some.sidecar, stream)).text, /: resumed by b/)
+
+  const none = await startUpstreams(t, [lateCut, whole], settings('59s'))
+  const broken = await ask(none.sidecar, stream)
+  assert.match(broken.text, /too little time was left/)
+  assert.deepEqual(askedOf(none.providers), [1, 0])
+  assert.match(await metricsOf(none.sidecar), tooLate)
+})
+
+test('nor is another model asked then', async (t) => {
+  const routes = [{ name: 'm', models: ['m'], fallbacks: [{ model: 'quick' }] }]
+  const lateFailure: Step = async (exchange) => {
+    await new Promise((passed) => setTimeout(passed, 1_100))
+    await failure(exchange)
+  }
+  const step = byModel({ m: lateFailure, quick: chat('quick') })
+  const settings = (leastLeft: string) => ({ routes, timeouts: { total: '60s' }, retry: { attempts: 2, leastLeft } })
+  const some = await startUpstreams(t, [step], settings('10s'))
+  assert.equal((await ask(some.sidecar)).headers.get('x-outrider-model'), 'quick')
+
+  const none = await startUpstreams(t, [step], settings('59s'))
+  assert.deepEqual([(await ask(none.sidecar)).status, askedOf(none.providers)], [500, [1]])
+  assert.match(await metricsOf(none.sidecar), tooLate)
+})
+
 test('though too little time is left to give one up for another, an answer that is none is still replaced by one', async (t) => {
   const says = { choices: [{ index: 0, delta: { content: 'b' }, finish_reason: 'stop' }] }
   const { sidecar } = await startUpstreams(t, [answers(200, { error: { message: 'broken' } }), sse(says, '[DONE]')])

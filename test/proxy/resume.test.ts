@@ -198,18 +198,23 @@ test('a stream is resumed as often as the call may be tried, over all ways', asy
   assert.match(short.error ?? '', /2 attempts, no more are allowed/)
 })
 
-test('what it may cost is bounded like every repeat that may be billed twice', async (t) => {
-  const noTokens = { ...patientSettings.retry, budget: { leastTokens: 0, tokens: 0 } }
-  const { sidecar, providers } = await startUpstreams(t, [breaksAfter(...begins(2)), []], { ...patientSettings, retry: noTokens }, [
-    {},
-    goesOn,
-  ])
-  const { error } = heard((await ask(sidecar, body)).text)
-  assert.match(error ?? '', /not repeated: too many tokens may have been billed twice/)
-  assert.deepEqual(askedOf(providers), [1, 0])
-  const metrics = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
-  assert.match(metrics, /^outrider_retries_refused_total\{reason="budget_tokens"\} 1$/m)
-})
+for (const [reason, bounds, words] of [
+  ['budget_tokens', { leastTokens: 0, tokens: 0 }, /not repeated: too many tokens may have been billed twice/],
+  // It counts for two, as what broke off may have been billed.
+  ['budget_rate', { leastRate: 1, rate: 0 }, /not repeated: .*too many repeats lately/],
+  ['budget_concurrency', { leastConcurrent: 0, concurrent: 0 }, /not repeated: .*too many repeats are running/],
+] as const) {
+  test(`what it may cost is bounded like every repeat that may be billed twice: ${reason}`, async (t) => {
+    const { retry, ...rest } = patientSettings
+    const document = { ...rest, retry: { ...retry, budget: { ...retry.budget, ...bounds } } }
+    const { sidecar, providers } = await startUpstreams(t, [breaksAfter(...begins(2)), []], document, [{}, goesOn])
+    const { error } = heard((await ask(sidecar, body)).text)
+    assert.match(error ?? '', words)
+    assert.deepEqual(askedOf(providers), [1, 0])
+    const metrics = await (await fetch(`${sidecar.adminUrl}/metrics`)).text()
+    assert.ok(metrics.includes(`\noutrider_retries_refused_total{reason="${reason}"} 1\n`), reason)
+  })
+}
 
 test('a stream that has brought more than may be kept is not resumed', async (t) => {
   const long = chatEvents(

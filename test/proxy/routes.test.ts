@@ -95,10 +95,13 @@ test('a header chooses the model by priority', async (t) => {
   const sidecar = await startSidecar(t, upstream.url, {
     routing: { priority: { header: 'X-Priority', models: { high: 'gpt-5', low: 'mini' } } },
   })
-  for (const level of ['high', 'low', 'odd']) await ask(sidecar, {}, { 'x-priority': level })
+  // The last two are names that every object of JavaScript knows.
+  for (const level of ['high', 'low', 'odd', 'toString', '__proto__']) {
+    assert.equal((await ask(sidecar, {}, { 'x-priority': level })).status, 200, level)
+  }
   assert.deepEqual(
     upstream.seen.map(({ body }) => modelOf(body)),
-    ['gpt-5', 'mini', 'm'],
+    ['gpt-5', 'mini', 'm', 'm', 'm'],
   )
 })
 

@@ -94,7 +94,8 @@ function modelOf(call: Call, { defaultModel, aliases, priority, mayAskModel }: R
   if (isUpload(call.body) || call.body === undefined || !namesModel(facts.operation)) return facts.model
   if (wishes.model !== '') return Object.hasOwn(aliases, wishes.model) ? (aliases[wishes.model] ?? wishes.model) : wishes.model
   if (priority !== undefined) {
-    const wanted = priority.models[headerOf(call.headers, priority.header)]
+    const level = headerOf(call.headers, priority.header)
+    const wanted = Object.hasOwn(priority.models, level) ? priority.models[level] : undefined
     if (wanted !== undefined) return wanted
   }
   const named = facts.model === '' ? (defaultModel ?? '') : facts.model

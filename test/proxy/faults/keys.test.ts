@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { alone, bothFail, good, isGood, takenOver, upstreamsIn } from '../../fixtures/failing.ts'
+import { folder, replaceFile } from '../../fixtures/mountedSecret.ts'
 import { answers, type Step } from '../../fixtures/provider.ts'
-import { ask, askedOf, startUpstreams } from '../../fixtures/startUpstreams.ts'
+import { ask, askedOf, served, startUpstreams } from '../../fixtures/startUpstreams.ts'
 
 const refused = { error: { message: 'Incorrect API key provided', type: 'invalid_request_error', param: null, code: 'invalid_api_key' } }
 
@@ -52,4 +55,20 @@ test('when no key is accepted anywhere, the answer says at once which upstreams 
   )
   assert.ok(upstreams.every(({ retry_in_seconds: seconds }) => Number(seconds) > 50 && Number(seconds) <= 60))
   assert.deepEqual(askedOf(providers), [1, 1])
+})
+
+test('an upstream whose key was refused is used again as soon as its file holds another', async (t) => {
+  const file = join(folder(t), 'key')
+  writeFileSync(file, 'sk-test-old')
+  const step: Step = async (exchange) => {
+    const old = exchange.req.headers.authorization === 'Bearer sk-test-old'
+    await (old ? answers(401, refused) : good)(exchange)
+  }
+  const credentials = { old: { file }, fake: { value: 'sk-test-other' } }
+  const { sidecar, providers } = await startUpstreams(t, [step, good], { credentials }, [{ credential: 'old' }])
+  for (const attempts of ['2', '1']) assert.deepEqual(served(await ask(sidecar)), ['b', attempts])
+  replaceFile(file, 'sk-test-fresh')
+  await sidecar.logged('has changed; calls from now on use the new key')
+  assert.deepEqual(served(await ask(sidecar)), ['a', '1'])
+  assert.deepEqual(askedOf(providers), [2, 2])
 })

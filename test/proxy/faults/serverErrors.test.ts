@@ -18,6 +18,13 @@ suite('529, by which an upstream says that it has too much to do', { concurrency
   test('where nobody else is there, it is asked again when it may be', (t) => alone(t, brief))
 })
 
+test('one that says with a 503 when to come back is left alone until then, and nobody else waits', async (t) => {
+  const { sidecar, providers } = await startUpstreams(t, [answers(503, error('busy'), { 'retry-after': '30' }), good])
+  for (let n = 0; n < 3; n++) isGood(await ask(sidecar))
+  assert.deepEqual(askedOf(providers), [1, 3])
+  await sidecar.logged('upstream a is limited for 30.0 s: status 503')
+})
+
 test('the last of several failures is passed on as it is, and the client is told not to repeat it', async (t) => {
   const both = [answers(500, error('a')), answers(503, error('b'))]
   const { sidecar, providers } = await startUpstreams(t, both, { retry: { attempts: 2 } })

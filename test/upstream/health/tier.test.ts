@@ -46,7 +46,9 @@ test('one on probation still counts as ejected', () => {
 test('a call that nobody is fit for goes to the least bad, and to none whose key was refused', () => {
   const [limit, out, poor, locked] = [limited(), ejected(), exhausted(), refused()]
   assert.equal(leastBad([locked, poor, out, limit], 0), limit)
+  assert.equal(leastBad([limit, out, poor, locked], 0), limit)
   assert.equal(leastBad([locked, poor, out], 0), out)
+  assert.equal(leastBad([out, poor, locked], 0), out)
   assert.equal(leastBad([locked, poor], 0), poor)
   assert.equal(leastBad([locked, refused()], 0), undefined)
   assert.equal(leastBad([], 0), undefined)
