@@ -58,14 +58,14 @@ test('a client that falls silent in the middle of an upload is told so, and its 
 
 test('a slow body is no silence', async (t) => {
   const upstream = await provider(t, answers(200))
-  const sidecar = await startSidecar(t, upstream.url, impatient)
+  const sidecar = await startSidecar(t, upstream.url, { timeouts: { clientBody: '1s' } })
   const client = await rawClient(t, sidecar.port)
   client.send(`${chatHead}Content-Length: 8\r\n\r\n`)
   let left = 8
   const drip = setInterval(() => {
     client.send('1')
     if (--left === 0) clearInterval(drip)
-  }, 100)
+  }, 200)
   t.after(() => {
     clearInterval(drip)
   })

@@ -40,19 +40,19 @@ test('silence in both directions ends in a close frame for both, with a reason',
 
 for (const from of ['client', 'upstream'] as const) {
   test(`frames of the ${from} alone keep the connection from being idle`, async (t) => {
-    const { client, far, sidecar } = await rawTunnel(t, { idleMs: 400 })
+    const { client, far, sidecar } = await rawTunnel(t, { idleMs: 1_000 })
     const began = sidecar.clock.now()
     let over = false
     void client.closed.then(() => (over = true))
     const talk = (): void => {
       if (from === 'client') client.send('\x81\x80mask')
       else far.write(hello)
-      if (sidecar.clock.now() - began < 1_000 && !over) sidecar.clock.set(50, talk)
+      if (sidecar.clock.now() - began < 1_500 && !over) sidecar.clock.set(50, talk)
     }
     talk()
     client.socket.once('end', () => client.socket.end())
     await client.closed
-    assert.ok(sidecar.clock.now() - began > 1_350)
+    assert.ok(sidecar.clock.now() - began > 2_400)
     assert.equal((await sidecar.reported(0)).facts.error, 'idle_timeout')
   })
 }

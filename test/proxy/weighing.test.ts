@@ -45,7 +45,7 @@ test('and a weight of nothing gets none of them', async (t) => {
 })
 
 /** So much slower than an answer on the loopback that no load of this machine is mistaken for it. */
-const slowMs = 400
+const slowMs = 800
 const late =
   (text: string, ms = slowMs): Step =>
   async (exchange) => {
