@@ -199,6 +199,14 @@ test('who has answered long thoughts only is not slow for that: another model is
   assert.deepEqual([...chosenOf(strategy, [a, b], 100, 'quick').values()], [30, 30])
 })
 
+test('models that are called in turn do not take the same turns: each comes to know every upstream', () => {
+  const all = [candidate('a'), candidate('b')]
+  const strategy = peakEwma({ random: seeded(1) })
+  const met = new Set<string>()
+  for (let n = 0; n < 4; n++) for (const model of ['x', 'y']) met.add(`${model} at ${strategy.choose(all, { model, tokens }, 0)?.name}`)
+  assert.deepEqual([...met].toSorted(), ['x at a', 'x at b', 'y at a', 'y at b'])
+})
+
 test('a model of which nothing is known is asked where others were answered sooner of late than usual', () => {
   const strategy = peakEwma({ random: seeded(14) })
   const [slow, well, other] = [candidate('slow'), candidate('well'), candidate('other')]

@@ -1,3 +1,4 @@
+import { book } from '../health/book.ts'
 import { firstByteOf, learn, learnUsual, markOf, penaltyOf, type Mark, type MarkNumbers, type Marks } from './marks.ts'
 import { weightOf, weighty, type Candidate, type Strategy } from './strategy.ts'
 import { turns } from './turns.ts'
@@ -48,8 +49,9 @@ interface Moment {
 export function peakEwma({ random, marks = new WeakMap(), ...given }: PeakEwmaOptions): Strategy {
   const numbers = { ...peakEwmaDefaults, ...given }
   const { decayMs, unknownMs, leastTokens, level, fullScan } = numbers
-  // Without ease: who has just come back is held back before the turns.
-  const takeTurns = turns(weightOf)
+  // Without ease: who has just come back is held back before the turns. Each model has its own: calls of two in turn would else meet the same
+  // upstreams for ever, of which one is the wrong one for each.
+  const turnsOf = book(() => turns(weightOf))
   // Kept from choice to choice: an array that is emptied loses its memory.
   const costs: number[] = []
   const good: Candidate[] = []
@@ -70,7 +72,7 @@ export function peakEwma({ random, marks = new WeakMap(), ...given }: PeakEwmaOp
     return penaltyMs === 0 ? cost : cost + penaltyMs * Math.max(ahead, busiest)
   }
 
-  const bestOf = (candidates: readonly Candidate[], moment: Moment): Candidate | undefined => {
+  const bestOf = (candidates: readonly Candidate[], model: string, moment: Moment): Candidate | undefined => {
     let least = Infinity
     for (let at = 0; at < candidates.length; at++) {
       const candidate = candidates[at]
@@ -88,7 +90,8 @@ export function peakEwma({ random, marks = new WeakMap(), ...given }: PeakEwmaOp
       if (candidate !== undefined && least < Infinity && (costs[at] ?? Infinity) <= least * level) good[found++] = candidate
     }
     if (good.length > found) good.length = found
-    return found === 0 ? draw(candidates, random) : takeTurns(good)
+    if (found < 2) return found === 0 ? draw(candidates, random) : good[0]
+    return turnsOf.of(model)(good)
   }
 
   return {
@@ -96,7 +99,8 @@ export function peakEwma({ random, marks = new WeakMap(), ...given }: PeakEwmaOp
       const candidates = weighty(all)
       if (candidates.length < 2) return candidates[0]
       const least = Math.max(tokens, leastTokens)
-      if (candidates.length <= fullScan) return bestOf(candidates, momentOf(candidates, least, learnFrom(candidates, model, now), now))
+      if (candidates.length <= fullScan)
+        return bestOf(candidates, model, momentOf(candidates, least, learnFrom(candidates, model, now), now))
       const one = draw(candidates, random)
       const other = draw(candidates, random, one)
       if (one === undefined || other === undefined) return one
