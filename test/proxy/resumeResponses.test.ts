@@ -117,8 +117,9 @@ test('another answer is not spliced to the first: the stream ends with an error,
       [breaksAfter(...begins(3)), sseBytes(...responseEvents(other, second)), answers(500)],
       patientSettings,
     )
-    const { text: said, error, last } = heardResponse((await askResponse(upstreams)).text)
+    const { text: said, error, last, types } = heardResponse((await askResponse(upstreams)).text)
     assert.deepEqual([said, last], [words.slice(0, 3).join(''), undefined])
+    assert.ok(!types.includes('output_text.done'))
     assert.match(error ?? '', /did not go with it/)
   }
 })
@@ -178,6 +179,20 @@ test('where another attempt has nothing to add, or only a tool to call, the mess
     const { text: said, types, last, error } = heardResponse((await askResponse(upstreams)).text)
     assert.deepEqual([said, error], [text, undefined])
     assert.deepEqual(last?.output, [messageItem('msg_first', text), ...output])
-    for (const type of ['output_text.done', 'content_part.done']) assert.equal(types.filter((one) => one === type).length, 1)
+    const ends = ['output_text.done', 'content_part.done', 'output_item.done']
+    const calls = events.map(({ type }) => String(type).replace('response.', ''))
+    assert.deepEqual(types.slice(types.indexOf('output_text.done')), [...ends, ...calls, 'completed'])
   }
+})
+
+test('one that can go on is asked to, also where one stands before it whose mark Responses do not know', async (t) => {
+  const upstreams = await startUpstreams(
+    t,
+    [breaksAfter(...begins(2)), [], sseBytes(...responseEvents(words.slice(2), second))],
+    patientSettings,
+    [{}, { continues: 'partial' }, { continues: 'assistant' }],
+  )
+  const told = await askResponse(upstreams)
+  assert.deepEqual([heardResponse(told.text).text, askedOf(upstreams.providers)], [text, [1, 0, 1]])
+  assert.match(told.text, /^: resumed by c \(continue\)$/m)
 })

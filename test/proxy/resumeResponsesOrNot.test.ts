@@ -51,7 +51,7 @@ const notResumed = async (t: TestContext, events: readonly string[], more: objec
   const upstreams = await startUpstreams(t, [breaksAfter(...events), []], patientSettings, [goesOn, goesOn])
   const { text: got } = await askResponse(upstreams, more)
   assert.ok(got.startsWith(events.join('')))
-  assert.match(heardResponse(got).error ?? '', /not resumed: no other attempt could go on from there/, events.at(-1) ?? '')
+  assert.match(got, /^event: error\ndata: .*not resumed: no other attempt could go on from there/m, events.at(-1) ?? '')
   assert.deepEqual(askedOf(upstreams.providers), [1, 0])
 }
 
@@ -64,6 +64,8 @@ test('tools, refusals, sources, several messages and sealed thoughts end with an
     [4, added({ type: 'function_call', id: 'fc_first', call_id: 'c', name: 'f', arguments: '' })],
     [2, { ...added({ type: 'web_search_call', id: 'ws_first', status: 'in_progress' }), output_index: 0 }],
     [4, added(item)],
+    [6, added({ type: 'reasoning', id: 'rs_first', summary: [] })],
+    [6, { type: 'response.output_text.delta', ...place, item_id: 'msg_other', delta: 'x' }],
     [4, part({ type: 'refusal', refusal: '' })],
     [4, part({ type: 'output_text', text: '', annotations: [] })],
     [6, { type: 'response.refusal.delta', ...place, delta: 'no' }],

@@ -6,7 +6,7 @@ import { noSeam, type Seam } from '../../../sidecar/proxy/llm/resume/seam.ts'
 import { readStory } from '../../../sidecar/proxy/llm/resume/story.ts'
 import type { Story } from '../../../sidecar/proxy/llm/resume/told.ts'
 import { parseEvents } from '../../../sidecar/proxy/llm/sse.ts'
-import { heardResponse, messageItem, responseBegun, responseEvents, responseObjects } from '../../fixtures/brokenResponses.ts'
+import { callEvents, heardResponse, messageItem, responseBegun, responseEvents, responseObjects } from '../../fixtures/brokenResponses.ts'
 import { frame } from '../../fixtures/provider.ts'
 
 const words = ['The ', 'quick ', 'brown ', 'fox']
@@ -55,6 +55,7 @@ test('all events of a read are told one after the other', () => {
     const { out, agrees } = behind(first, responseEvents(words, { id: 'second' }), undefined, atOnce)
     assert.ok(agrees)
     assert.deepEqual(heardResponse(first.join('') + out).last?.output, [messageItem('msg_first', text)])
+    assert.doesNotMatch(out, /"type":"response.output_item.done"[^\n]*"item_id"/)
   }
 })
 
@@ -95,15 +96,17 @@ test('deltas alone are a text, too', () => {
   const delta = (id: string, word: string, sequence_number: number): string =>
     frame({ type: 'response.output_text.delta', item_id: id, output_index: 0, content_index: 0, delta: word, sequence_number })
   const response = { id: 'resp_second', status: 'completed', output: [], usage: { input_tokens: 1, output_tokens: 2, total_tokens: 3 } }
-  const end = frame({ type: 'response.completed', response, sequence_number: 9 })
+  const end = frame({ type: 'response.completed', response: { ...response, output_text: 'wrong' }, sequence_number: 9 })
+  const created = frame({ type: 'response.created', response, sequence_number: 0 })
   const { out, agrees } = behind(
     [delta('x', 'The ', 3), delta('x', 'quick ', 4)],
-    [delta('y', 'The quick ', 0), delta('y', 'brown fox', 1), end],
+    [created, delta('y', 'The quick ', 0), delta('y', 'brown fox', 1), end],
   )
   assert.ok(agrees)
   const [rest, last] = parseEvents(out).map(({ data }) => JSON.parse(data) as Record<string, unknown>)
   assert.deepEqual([rest?.['item_id'], rest?.['delta'], rest?.['sequence_number'], last?.['sequence_number']], ['x', 'brown fox', 5, 6])
-  const { output } = (last ?? {})['response'] as { output: object[] }
+  const { output, output_text: said } = (last ?? {})['response'] as { output: object[]; output_text: string }
+  assert.equal(said, text)
   const content = [{ type: 'output_text', annotations: [], text }]
   assert.deepEqual(output, [{ status: 'completed', type: 'message', id: 'x', role: 'assistant', content }])
 })
@@ -132,6 +135,19 @@ test('sources and probabilities of another attempt, a second part, and a text th
     assert.ok(!behind(first, second.map(frame)).agrees, JSON.stringify(second))
 })
 
+test('a tool before the text is across, an end before it is across, and a failure do not go with the first', () => {
+  const first = responseBegun(words.slice(0, 3), { id: 'first' })
+  const second = responseEvents(['The qu'], { id: 'second' })
+  const [call] = callEvents('second').map((event) => frame({ ...event, output_index: 0 }))
+  const failed = frame({ type: 'response.failed', response: { id: 'resp_second', status: 'failed' } })
+  for (const events of [
+    [...second.slice(0, 2), call ?? ''],
+    [...second.slice(0, 5), second.at(-1) ?? ''],
+  ])
+    assert.deepEqual(behind(first, events), { out: '', agrees: false, goesOn: false })
+  assert.ok(!behind(first.slice(0, 1), [...second.slice(0, 3), failed]).agrees)
+})
+
 test('signs of life are numbered with all other events, and the beginning is told as far as it was not', () => {
   const alive = frame({ type: 'keepalive', sequence_number: 1 })
   const [created = '', , ...rest] = responseEvents(words, { id: 'second' })
@@ -147,7 +163,7 @@ test('the answer of a second attempt can be gone on with like that of a first, u
   const first = responseBegun(words.slice(0, 1), { id: 'first' })
   const second = responseEvents(words, { id: 'second' })
   assert.ok(behind(first, second.slice(0, 6)).goesOn)
-  assert.ok(!behind(first, second.slice(0, -3)).goesOn)
+  assert.ok(!behind(first, [...second.slice(0, -3), frame({ type: 'keepalive', sequence_number: 1 })]).goesOn)
 })
 
 test('a text that is longer than what is kept for a further attempt is whole at its end', () => {

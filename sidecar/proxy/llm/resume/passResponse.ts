@@ -85,8 +85,6 @@ function ofMessage(passage: Passage, joint: Joint, event: Fields): readonly Fiel
   const { story, seam } = passage
   const { type, item, part, delta } = event
   const { place, closed, ...told } = story.response
-  const [theirs, ours] = [event['output_index'], place?.['output_index']]
-  if (typeof theirs === 'number' && typeof ours === 'number') joint.shift ??= ours - theirs
   switch (type) {
     case 'response.output_item.added':
       return isFields(item) && isEmpty(item['content']) ? [] : false
