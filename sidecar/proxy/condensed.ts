@@ -1,80 +1,76 @@
 const end = Buffer.from('\n\n')
 const headBytes = 6
+const nothing = Buffer.alloc(0)
 
 export interface Condensed {
+  /** What was said since. */
   readonly block: Buffer
-  /** So much of the page is in it; what stands behind is the beginning of an event. */
+  /** Up to there the page is in it; what stands behind is the beginning of an event. */
   readonly used: number
+  /** The last event that is in it begins there. */
+  readonly last: number
 }
 
 /** Where blocks are written: never across an await. */
-let scratch = Buffer.alloc(0)
+let scratch = nothing
 
 /**
  * The whole events of a page in a fraction of their bytes: those of a stream differ in a word or two, so that of each only the middle is
- * kept, with how much of its beginning and of its end is that of the one before it.
+ * kept, with how much of its beginning and of its end is that of the one before it. The page begins with an event that is kept already.
  */
-export function condensed(page: Buffer): Condensed {
-  const most = page.length
-  if (scratch.length < most) scratch = Buffer.allocUnsafeSlow(most)
+export function condensed(page: Buffer, known: number): Condensed {
+  if (scratch.length < page.length + headBytes) scratch = Buffer.allocUnsafeSlow(page.length + headBytes)
   let written = 0
-  let used = 0
-  let before = 0
+  let last = 0
+  let used = known
   for (;;) {
     const at = page.indexOf(end, used)
     if (at < 0) break
     const to = at + end.length
-    const same = Math.min(to - used, used - before)
-    let first = 0
-    while (first < same && page[before + first] === page[used + first]) first++
-    let last = 0
-    while (last < same - first && page[used - 1 - last] === page[to - 1 - last]) last++
-    const middle = page.subarray(used + first, to - last)
-    if (written + headBytes + middle.length > most) break
-    written = record(scratch, written, { first, last, middle })
-    before = used
+    const most = Math.min(to - used, used - last)
+    let before = 0
+    while (before < most && page[last + before] === page[used + before]) before++
+    let behind = 0
+    while (behind < most - before && page[used - 1 - behind] === page[to - 1 - behind]) behind++
+    const middle = page.subarray(used + before, to - behind)
+    if (written + headBytes + middle.length > page.length) break
+    written = record(written, { before, behind, middle })
+    last = used
     used = to
   }
-  if (used > 0) return { block: copyOf(scratch, written), used }
-  const whole = Buffer.allocUnsafeSlow(headBytes + most)
-  record(whole, 0, { first: 0, last: 0, middle: page })
-  return { block: whole, used: most }
+  if (used === known) {
+    written = record(0, { before: 0, behind: 0, middle: page.subarray(known) })
+    last = used = page.length
+  }
+  return { block: scratch.subarray(0, written), used, last }
 }
 
-interface Event {
-  readonly first: number
-  readonly last: number
+interface Said {
+  /** So many bytes of the event before it are its beginning, and so many its end. */
+  readonly before: number
+  readonly behind: number
   readonly middle: Buffer
 }
 
-function record(to: Buffer, at: number, { first, last, middle }: Event): number {
-  to.writeUInt16LE(first, at)
-  to.writeUInt16LE(last, at + 2)
-  to.writeUInt16LE(middle.length, at + 4)
-  to.set(middle, at + headBytes)
+function record(at: number, { before, behind, middle }: Said): number {
+  scratch.writeUInt16LE(before, at)
+  scratch.writeUInt16LE(behind, at + 2)
+  scratch.writeUInt16LE(middle.length, at + 4)
+  scratch.set(middle, at + headBytes)
   return at + headBytes + middle.length
-}
-
-function copyOf(bytes: Buffer, length: number): Buffer {
-  const copy = Buffer.allocUnsafeSlow(length)
-  copy.set(bytes.subarray(0, length))
-  return copy
 }
 
 /** The same events as they were. */
 export function expanded(block: Buffer): Buffer {
   const events: Buffer[] = []
-  let before = block.subarray(0, 0)
+  let last: Buffer = nothing
   for (let at = 0; at < block.length;) {
     const middle = at + headBytes
     const next = middle + block.readUInt16LE(at + 4)
-    const kept = [
-      before.subarray(0, block.readUInt16LE(at)),
-      block.subarray(middle, next),
-      before.subarray(before.length - block.readUInt16LE(at + 2)),
-    ]
-    before = Buffer.concat(kept)
-    events.push(before)
+    const beginning = last.subarray(0, block.readUInt16LE(at))
+    const ending = last.subarray(last.length - block.readUInt16LE(at + 2))
+    last = Buffer.concat([beginning, block.subarray(middle, next), ending])
+    events.push(last)
     at = next
   }
   return Buffer.concat(events)

@@ -16,31 +16,39 @@ export interface Pages extends TranscriptBounds {
 
 /** All that a client has been given of a stream. A plain record: every stream that could be resumed has one. */
 export interface Transcript {
-  /** What stood before the page. */
-  readonly blocks: Block[]
+  /** Full ones, the first of the stream. */
+  readonly pages: Buffer[]
+  /** What stood on later ones, and how far that is written. */
+  condensed: Buffer
+  condensedTo: number
   page: Buffer
   /** How far the page is written. */
   at: number
-  /** With the page. */
+  /** It begins with so much of what has been condensed. */
+  known: number
+  /** In all. */
   held: number
   /** More was given than may be kept; then nothing is. */
   lost: boolean
 }
 
-interface Block {
-  readonly bytes: Buffer
-  /** A full page; else what a page was condensed to. */
-  readonly page: boolean
-}
-
-/** Most chunks of a model's words are 200 bytes; many streams are over within one page. */
-const pageBytes = 4 * 1024
-const mostReady = 64
+/** Most chunks of a model's words are 200 bytes. */
+const pageBytes = 2 * 1024
+const mostReady = 128
 const none = Buffer.alloc(0)
 
 export const openPages = (bounds: TranscriptBounds): Pages => ({ ...bounds, held: 0, ready: [] })
 
-export const newTranscript = (): Transcript => ({ blocks: [], page: none, at: 0, held: 0, lost: false })
+export const newTranscript = (): Transcript => ({
+  pages: [],
+  condensed: none,
+  condensedTo: 0,
+  page: none,
+  at: 0,
+  known: 0,
+  held: 0,
+  lost: false,
+})
 
 /** Copies, since to hold on to the chunks themselves costs several times as much: each would outlive the young generation. */
 export function write(transcript: Transcript, bytes: Buffer, pages: Pages): void {
@@ -60,8 +68,12 @@ function turn(transcript: Transcript, bytes: Buffer, pages: Pages): void {
     transcript.at += part.length
     copied += part.length
     if (copied === bytes.length) return
-    if (transcript.page !== none) empty(transcript, pages)
     if (transcript.page === none) takePage(transcript, pages)
+    else if (isMuch(transcript, pages)) condense(transcript, pages)
+    else {
+      transcript.pages.push(transcript.page)
+      takePage(transcript, pages)
+    }
     if (transcript.held > pages.streamBytes || pages.held > pages.totalBytes) {
       discard(transcript, pages)
       transcript.lost = true
@@ -70,27 +82,35 @@ function turn(transcript: Transcript, bytes: Buffer, pages: Pages): void {
   }
 }
 
-/** Takes ten times as long for an event as to copy it, and a tenth of the memory: worth it where much is held. */
-const isMuch = ({ held }: Transcript, pages: Pages): boolean => held > pages.streamBytes / 8 || pages.held > pages.totalBytes / 8
-
-function empty(transcript: Transcript, pages: Pages): void {
-  const { page, blocks } = transcript
-  transcript.at = 0
-  if (!isMuch(transcript, pages)) {
-    blocks.push({ bytes: page, page: true })
-    transcript.page = none
-    return
-  }
-  const { block, used } = condensed(page)
-  hold(transcript, block.length, pages)
-  blocks.push({ bytes: block, page: false })
-  page.copyWithin(0, used)
-  transcript.at = page.length - used
-}
+/** To condense an event takes ten times as long as to copy it, and the result a tenth of the memory: worth it where much is held. */
+const isMuch = ({ held, condensedTo }: Transcript, pages: Pages): boolean =>
+  condensedTo > 0 || held > pages.streamBytes / 8 || pages.held > pages.totalBytes / 8
 
 function takePage(transcript: Transcript, pages: Pages): void {
   transcript.page = pages.ready.pop() ?? Buffer.allocUnsafeSlow(pageBytes)
+  transcript.at = 0
   hold(transcript, pageBytes, pages)
+}
+
+function condense(transcript: Transcript, pages: Pages): void {
+  const { page, known } = transcript
+  const { block, used, last } = condensed(page, known)
+  const to = transcript.condensedTo + block.length
+  if (to > transcript.condensed.length) grow(transcript, to, pages)
+  transcript.condensed.set(block, transcript.condensedTo)
+  transcript.condensedTo = to
+  // A page that begins with a large event would have little room for others.
+  const from = used - last > pageBytes / 4 ? used : last
+  page.copyWithin(0, from)
+  transcript.known = used - from
+  transcript.at = page.length - from
+}
+
+function grow(transcript: Transcript, least: number, pages: Pages): void {
+  const before = transcript.condensed
+  transcript.condensed = Buffer.allocUnsafeSlow(Math.ceil(Math.max(least, before.length * 1.25)))
+  transcript.condensed.set(before)
+  hold(transcript, transcript.condensed.length - before.length, pages)
 }
 
 function hold(transcript: Transcript, bytes: number, pages: Pages): void {
@@ -99,21 +119,16 @@ function hold(transcript: Transcript, bytes: number, pages: Pages): void {
 }
 
 /** Undefined where it was too much to be kept. */
-export function textOf({ blocks, page, at, lost }: Transcript): string | undefined {
-  return lost ? undefined : Buffer.concat([...blocks.map(textOfBlock), page.subarray(0, at)]).toString()
+export function textOf({ pages, condensed: block, condensedTo, page, known, at, lost }: Transcript): string | undefined {
+  if (lost) return undefined
+  return Buffer.concat([...pages, expanded(block.subarray(0, condensedTo)), page.subarray(known, at)]).toString()
 }
-
-const textOfBlock = ({ bytes, page }: Block): Buffer => (page ? bytes : expanded(bytes))
 
 /** Gives the pages back. */
 export function discard(transcript: Transcript, pages: Pages): void {
-  const { page, blocks, held } = transcript
-  const all = blocks.filter((block) => block.page).map(({ bytes }) => bytes)
-  if (page !== none) all.push(page)
-  for (const one of all) if (pages.ready.length < mostReady) pages.ready.push(one)
-  blocks.length = 0
-  transcript.page = none
-  transcript.at = 0
-  transcript.held = 0
-  pages.held -= held
+  const all = transcript.pages.splice(0)
+  if (transcript.page !== none) all.push(transcript.page)
+  for (const page of all) if (pages.ready.length < mostReady) pages.ready.push(page)
+  pages.held -= transcript.held
+  Object.assign(transcript, newTranscript(), { pages: transcript.pages, lost: transcript.lost })
 }

@@ -3,10 +3,10 @@ import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { discard, newTranscript, openPages, textOf, write, type Pages, type Transcript } from '../../sidecar/proxy/transcript.ts'
 
-const page = 4_096
+const page = 2_048
 const roomy = { streamBytes: 1024 * 1024, totalBytes: 1024 * 1024 }
 /** So little that all but the last page of a stream is condensed. */
-const tight = { streamBytes: 1024 * 1024, totalBytes: 8 * page }
+const tight = { streamBytes: 1024 * 1024, totalBytes: 16 * page }
 
 const event = (word: string, n: number): string =>
   `event: delta\ndata: {"id":"chatcmpl-1","number":${n},"choices":[{"index":0,"delta":{"content":"${word}"},"finish_reason":null}]}\n\n`
