@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { breaksAfter, chatEvents, heard, patientSettings } from '../fixtures/brokenStreams.ts'
 import { answers, cutAfter, eachCut, cutting, paced, sseBytes, stall, stallAfter } from '../fixtures/provider.ts'
@@ -217,7 +218,7 @@ for (const [reason, bounds, words] of [
 
 test('a stream that has brought more than may be kept is not resumed', async (t) => {
   const long = chatEvents(
-    Array.from({ length: 100 }, (_, n) => `word ${n} `),
+    Array.from({ length: 100 }, () => randomBytes(100).toString('hex')),
     { id: 'first', finish: false },
   )
   for (const streams of [{ resumeKept: '8KiB' }, { resumeMemory: '8KiB' }]) {
