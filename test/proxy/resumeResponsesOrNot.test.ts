@@ -136,3 +136,14 @@ test('words that an upstream takes for thoughts, or tells in its last event alon
     assert.match(error ?? '', /did not go with it/)
   }
 })
+
+test('what only one account can answer is taken up there and nowhere else', async (t) => {
+  const input = [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-1' }] }]
+  const script = [breaksAfter(...begins(2)), sseBytes(...responseEvents(words, second))]
+  const { sidecar, providers } = await startUpstreams(t, [script, script], patientSettings, [{ tier: 1 }, { tier: 1 }])
+  assert.equal(heardResponse((await askResponse({ sidecar }, { input })).text).text, text)
+  assert.deepEqual(
+    askedOf(providers).toSorted((one, other) => one - other),
+    [0, 2],
+  )
+})
