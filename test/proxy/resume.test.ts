@@ -292,10 +292,10 @@ test('of several answers one that has its finish reason is not the end', async (
 })
 
 test('a stream of another kind that has begun ends with an error', async (t) => {
-  const created = { type: 'response.created', sequence_number: 0, response: { id: 'r' } }
-  const { sidecar, providers } = await startUpstreams(t, [cutAfter(created), []], patientSettings)
-  const { text: got } = await ask(sidecar, body, {}, '/responses')
-  assert.match(got, /event: error\ndata: .*"sequence_number":1.*not resumed/)
+  const partial = { type: 'image_generation.partial_image', b64_json: '' }
+  const { sidecar, providers } = await startUpstreams(t, [cutAfter(partial), []], patientSettings)
+  const { text: got } = await ask(sidecar, body, {}, '/images/generations')
+  assert.match(got, /event: error\ndata: .*not resumed/)
   assert.deepEqual(askedOf(providers), [1, 0])
 })
 
