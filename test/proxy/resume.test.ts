@@ -322,3 +322,26 @@ test('an upstream that says in the middle that the call is wrong is heard, and n
   assert.equal((await ask(sidecar, body)).text, [...begins(2), refusal].join(''))
   assert.deepEqual(askedOf(providers), [1, 0])
 })
+
+test('one that goes on with nothing but thoughts has not gone on: an answer is not ended short of them', async (t) => {
+  const delta = (what: object, reason: string | null = null): string =>
+    `data: ${JSON.stringify({ id: 'second', choices: [{ index: 0, delta: what, finish_reason: reason }] })}\n\n`
+  const end = [delta({}, 'stop'), 'data: [DONE]\n\n']
+  const thought = delta({ reasoning_content: 'brown fox' })
+  const outcomes: [string[], string, number][] = [
+    [[thought], 'The quick ', 0],
+    [[thought, delta({ content: 'brown fox' })], 'The quick brown fox', 1],
+    [[thought, delta({ tool_calls: [{ index: 0, id: 'c', function: { name: 'f', arguments: '{}' } }] })], 'The quick ', 1],
+    [[], 'The quick ', 1],
+  ]
+  for (const [events, said, done] of outcomes) {
+    const { sidecar } = await startUpstreams(
+      t,
+      [breaksAfter(...begins(2)), sseBytes(...events, ...end)],
+      { ...patientSettings, retry: { ...patientSettings.retry, attempts: 2 } },
+      [{}, goesOn],
+    )
+    const got = heard((await ask(sidecar, body)).text)
+    assert.deepEqual([got.text, got.done], [said, done], JSON.stringify(events))
+  }
+})

@@ -11,6 +11,8 @@ export interface Passage extends Costs {
   readonly hasText: boolean
   readonly isOpen: boolean
   produced: number
+  /** Whether it has said anything but thoughts, which are left out; undefined where it has not thought either. */
+  speaks: boolean | undefined
   /** Whether a further attempt could go on from there: not once a tool is being called, say. */
   goesOn: boolean
   /** Of Anthropic's messages: told at the beginning, needed at the end. */
@@ -33,5 +35,5 @@ export function openPassage(story: Story, seam: Seam, costs: Pick<Costs, 'prefix
   const { role, text, open, response } = story
   const joint: Joint | undefined = response.place && { items: new Map(), shift: undefined, said: 0, hasPart: false }
   const asItWas = { hasRole: role, hasText: text !== '', isOpen: open }
-  return { ...costs, ...asItWas, story, seam, produced: 0, goesOn: true, inputTold: undefined, joint }
+  return { ...costs, ...asItWas, story, seam, produced: 0, speaks: undefined, goesOn: true, inputTold: undefined, joint }
 }
