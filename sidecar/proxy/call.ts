@@ -215,7 +215,7 @@ export function handOver(facts: Facts, now: number): void {
 export interface Call {
   readonly id: string
   readonly method: string
-  /** What follows /v1, query included, byte for byte; undefined for a target that is not ours to serve. */
+  /** What follows /v1, query included, byte for byte; undefined for a target that is not under it. */
   readonly path: string | undefined
   /** The whole target as the client wrote it. */
   readonly target: string

@@ -92,8 +92,8 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       answer({ now: clock.now, defect }),
       // Above locate, for its path is not under /v1; above identify and the shedding: probes have no key, and ask when all is full.
       where(local.health, health(status.health)),
-      // Above everything that waits, and above the shedding: a call that is turned away needs no slot.
-      locate(),
+      // Above everything that waits, and above the shedding: a call that is turned away needs no slot. Below health, which it passes if that is off.
+      locate({ passHealth: !local.health }),
       // Before any work is done and before a byte of the body is read: a stranger costs one hash.
       identify(clients),
       // Below identify: what a gateway has served is no stranger's business. Above the shedding: full is when one looks.
