@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { folder, replaceFile } from '../fixtures/mountedSecret.ts'
 import { answers, chat, provider } from '../fixtures/provider.ts'
 import { runOutrider } from '../fixtures/runOutrider.ts'
+import type { Document } from '../fixtures/startSidecar.ts'
 import { ask, askedOf, served } from '../fixtures/startUpstreams.ts'
 
 test('another weight, tier or list of models leaves connections and what is known of health as they are; another address does not', async (t) => {
@@ -32,4 +33,42 @@ test('another weight, tier or list of models leaves connections and what is know
   replaceFile(file, outrider.configText({ ...document({ url: `${a.url}/v1?other` }) }))
   await outrider.printed(/config reloaded[^]*config reloaded/)
   assert.deepEqual(served(await ask(outrider)), ['b', '2'])
+})
+
+test('what is learnt of upstreams begins anew with other settings of health; with others it goes on', async (t) => {
+  const a = await provider(t, answers(429, {}, { 'retry-after': '60' }))
+  const b = await provider(t, chat('b'))
+  const file = join(folder(t), 'outrider.json')
+  const document = (more: Document): Document => ({
+    upstreams: [
+      { name: 'a', url: `${a.url}/v1`, credential: 'fake', tier: 1 },
+      { name: 'b', url: `${b.url}/v1`, credential: 'fake', tier: 2 },
+    ],
+    ...more,
+  })
+  const put = (text: string): string => {
+    writeFileSync(file, text)
+    return file
+  }
+  const outrider = await runOutrider(t, a.url, document({}), { put })
+  const attempts = async (): Promise<number[]> => {
+    const { upstreams } = (await (await fetch(`${outrider.url}/stats`)).json()) as { upstreams: { attempts: number }[] }
+    return upstreams.map(({ attempts: made }) => made)
+  }
+  assert.deepEqual(served(await ask(outrider)), ['b', '2'])
+  replaceFile(file, outrider.configText(document({ retry: { attempts: 2 } })))
+  await outrider.printed('config reloaded')
+  assert.deepEqual(
+    [served(await ask(outrider)), await attempts()],
+    [
+      ['b', '1'],
+      [1, 2],
+    ],
+  )
+  assert.equal(b.connections, 1)
+  replaceFile(file, outrider.configText(document({ health: { failures: 6 } })))
+  await outrider.printed(/config reloaded[^]*config reloaded/)
+  assert.deepEqual(await attempts(), [0, 0])
+  assert.deepEqual(served(await ask(outrider)), ['b', '2'])
+  assert.equal(b.connections, 2)
 })
