@@ -1,6 +1,7 @@
-import { closeAttempt, handOver, type Call, type Handler, type Reply } from '../call.ts'
+import type { Call, Handler, Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, kinds, SidecarError, type KindName } from '../errors.ts'
+import { closeAttempt, handOver } from '../facts.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
 import { waitHint } from '../llm/hints.ts'
 import { namesModel } from '../llm/operation.ts'

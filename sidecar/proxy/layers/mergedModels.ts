@@ -1,6 +1,7 @@
-import { closeAttempt, handOver, localReply, newFacts, type Call, type Facts, type Handler, type Layer, type Reply } from '../call.ts'
+import { localReply, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
+import { closeAttempt, handOver, newFacts, type Facts } from '../facts.ts'
 import { ask, freshMs, keptUnder, keyOf, mostKeys, newEntry, patienceMs, quietMs, type Answer, type Entry } from '../keptList.ts'
 import { offCancel, onCancel } from '../life.ts'
 import { mergedLists, modelList, type MergedList, type ModelList } from '../llm/modelList.ts'

@@ -1,5 +1,6 @@
-import { closeAttempt, handOver, isUpload, type Call, type Facts, type Layer, type Reply } from '../call.ts'
+import { isUpload, type Call, type Layer, type Reply } from '../call.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
+import { closeAttempt, handOver, type Facts } from '../facts.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
 import { outcomeOfErrorEvent, outcomeOfFailure, outcomes } from '../llm/outcome.ts'
 import { canGoOn, resumableRequest } from '../llm/resume/goOn.ts'

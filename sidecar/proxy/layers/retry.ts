@@ -1,6 +1,7 @@
-import { handOver, type Call, type Handler, type Layer, type Reply } from '../call.ts'
+import type { Call, Handler, Layer, Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import type { SidecarError } from '../errors.ts'
+import { handOver } from '../facts.ts'
 import { offCancel, onCancel, onOver } from '../life.ts'
 import { outcomes } from '../llm/outcome.ts'
 import type { Plan } from '../plan.ts'

@@ -1,6 +1,7 @@
-import { closeAttempt, handOver, type Call, type Handler, type Reply } from '../call.ts'
+import type { Call, Handler, Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
+import { closeAttempt, handOver } from '../facts.ts'
 import { attempt } from './attempt.ts'
 import { pathAt } from './pathAt.ts'
 import type { Pool } from './pool.ts'
