@@ -190,6 +190,7 @@ function waysOf(
     resume: {
       ...waits,
       clock,
+      random,
       pages: openPages({ streamBytes: streams.resumeKept, totalBytes: streams.resumeMemory }),
       refused,
       resumed: metrics.resumed,
