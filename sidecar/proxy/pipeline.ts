@@ -129,8 +129,12 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
 }
 
 /** One upstream's list passes as that gives it; many upstreams are asked each for its own, by a way that is theirs alone. */
-function lists({ routing, retry: repeats, choose: among, lists: { sources, aliases } }: Ways, options: ModelsOptions): Layer {
-  if (sources.length < 2) return models(options)
+function lists(
+  { routing, retry: repeats, choose: among, lists: { sources, aliases } }: Ways,
+  options: Pick<ModelsOptions, 'clock' | 'totalMs'>,
+): Layer {
+  const [only, ...others] = sources
+  if (only !== undefined && others.length === 0) return models({ ...options, entries: only.entries })
   // Once each: the others do not wait for the repeats of one that fails, which is asked again soon.
   const asking = route({ ...routing, routes: routing.routes.slice(-1), mayAskUpstream: () => true, attempts: 1 })
   return mergedModels({ ...options, sources, aliases, ask: stack([asking, retry(repeats)], choose(among)) })

@@ -132,7 +132,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
       config,
       targets,
       candidates,
-      handle: pipeline(config, surroundings, waysOf(config, { routes, ways, pins }, lasting)),
+      handle: pipeline(config, surroundings, waysOf(config, { opened, routes, ways, pins }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
       sockets: (url) => tunnels.get(candidateFor(url, routes, clock.now())) as TunnelOptions,
@@ -160,7 +160,12 @@ function targetKey(config: Config, upstream: Upstream): string {
 
 function waysOf(
   config: Config,
-  { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
+  {
+    opened,
+    routes,
+    ways,
+    pins,
+  }: { opened: readonly Opened[]; routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
   { clock, random, epochMs, metrics, refused }: Lasting,
 ): Ways {
   const { retry, routing, streams, upstreams } = config
@@ -197,7 +202,7 @@ function waysOf(
     },
     home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
     choose: { ...waits, clock, ways, epochMs },
-    lists: { sources: listSources(config, routes), aliases },
+    lists: { sources: listSources(opened, config, routes), aliases },
   }
 }
 

@@ -72,3 +72,35 @@ test('what is learnt of upstreams begins anew with other settings of health; wit
   assert.deepEqual(served(await ask(outrider)), ['b', '2'])
   assert.equal(b.connections, 2)
 })
+
+for (const several of [false, true]) {
+  test(`the list of ${several ? 'all models' : 'models'} that was got before a reload is served after it, though its upstream is down`, async (t) => {
+    const list = { object: 'list', data: [{ id: 'm', object: 'model' }] }
+    const a = await provider(t, [answers(200, list)])
+    const file = join(folder(t), 'outrider.json')
+    const put = (text: string): string => {
+      writeFileSync(file, text)
+      return file
+    }
+    const other = several ? [{ name: 'b', url: `${a.url}/b`, credential: 'fake', models: ['none'], weight: 0 }] : []
+    const document = (more: Document): Document => ({
+      local: { models: true },
+      upstreams: [{ name: 'a', url: `${a.url}/v1`, credential: 'fake' }, ...other],
+      ...more,
+    })
+    const outrider = await runOutrider(t, a.url, document({}), { put })
+    const listed = async (): Promise<unknown[]> => {
+      const reply = await fetch(`${outrider.url}/models`)
+      const { data = [] } = (await reply.json()) as { data?: { id: string }[] }
+      return [reply.headers.get('x-outrider-cache'), data.map(({ id }) => id)]
+    }
+    assert.deepEqual(await listed(), ['miss', ['m']])
+    await a.close()
+    replaceFile(file, outrider.configText(document({ limits: { inFlight: 7 } })))
+    await outrider.printed('config reloaded')
+    assert.deepEqual(await listed(), ['hit', ['m']])
+    replaceFile(file, outrider.configText(document({ health: { failures: 7 } })))
+    await outrider.printed(/config reloaded[^]*config reloaded/)
+    assert.deepEqual(await listed(), [null, []])
+  })
+}
