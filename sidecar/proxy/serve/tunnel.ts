@@ -150,7 +150,7 @@ function wayOf(options: TunnelOptions, problem: SidecarError | undefined, carrie
   const above: readonly Layer[] = [measure(report, clock.now), answer({ now: clock.now, defect })]
   if (problem !== undefined) return stack(above, () => Promise.reject(problem))
   const below: readonly Layer[] = [
-    locate(),
+    locate({ passHealth: false }),
     identify(clients),
     admit(limit, admission),
     deadline({ clock, totalMs, streamTotalMs: totalMs }),
