@@ -273,9 +273,10 @@ async function attempted(stream: Stream, { candidate, body, way }: Step): Promis
 }
 
 function goOn(stream: Stream, step: Step, reply: Reply, first: Pick<Facts, 'eventMs' | 'sentMs'>): void {
-  const { call, sink, transcript, options, before } = stream
+  const { call, plan, sink, transcript, options, before } = stream
   const { facts } = call
   facts.resumed++
+  if (plan.side !== undefined) plan.side.served = plan.side.split.sideOf(plan.model, step.candidate.standing)
   // When the model's first word came, and what that took, is for the first attempt to say.
   if (first.eventMs > 0 && facts.eventMs !== first.eventMs) Object.assign(facts, first)
   handOver(facts, options.clock.now())
