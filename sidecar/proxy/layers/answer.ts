@@ -91,7 +91,7 @@ const reasons: Readonly<Record<Unrepeated, string>> = {
   budget_concurrency: 'not repeated: too many repeats are running',
   budget_rate: 'not repeated: too many repeats lately',
   budget_tokens: 'not repeated: too many tokens may have been billed twice',
-  not_kept: 'not repeated: the body was too large to be kept',
+  not_kept: 'not repeated: its body was not kept, as no upload and no large one is',
   deadline: 'not repeated: too little time was left',
   no_upstream: 'not repeated: no other upstream can be used',
   forbidden: 'not repeated: the client or the upstream does not want it',
