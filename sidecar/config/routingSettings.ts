@@ -85,7 +85,7 @@ export const routing = mapping({
   }),
   resume: setting(resume, {
     default: 'continue',
-    help: 'What becomes of a stream that breaks off when the client has part of it. continue: another upstream that continues goes on from there, else as splice. splice: another upstream says all again, and what the client has is left out as long as both agree, else as error. error: it ends with an error.',
+    help: 'What becomes of a stream that breaks off when the client has part of it. continue: an upstream that continues goes on from there, else as splice. splice: an upstream says all again, and what the client has is left out as long as both agree, else as error. error: it ends with an error.',
     reason: 'An answer that comes whole is worth a second attempt, which counts for the budgets; and no text is ever made up to fit.',
   }),
 })

@@ -135,12 +135,12 @@ const streams = mapping({
   resumeKept: setting(size({ least: '8KiB' }), {
     default: '1MiB',
     help: 'What is kept of a stream so that it can be resumed; one that has brought more is not.',
-    reason: 'Some five thousand events: longer than nearly every answer.',
+    reason: 'Five thousand events of any kind, and eighty thousand of chat, which resemble each other: longer than nearly every answer.',
   }),
   resumeMemory: setting(size({ least: '8KiB' }), {
     default: '16MiB',
     help: 'What is kept of all streams together; those that find no room are not resumed.',
-    reason: 'A tenth of what a sidecar has; a thousand streams at a time fit with 80 events each.',
+    reason: 'A tenth of what a sidecar has; a thousand streams of chat at a time fit with 1 300 events each.',
   }),
 })
 

@@ -1,3 +1,4 @@
+import type { Backoff } from './backoff.ts'
 import type { Call, Handler, Reply, Sink, Tap } from './call.ts'
 import type { Clock } from './clock.ts'
 import type { SidecarError } from './errors.ts'
@@ -14,8 +15,10 @@ import { newTranscript, textOf, type Pages, type Transcript } from './transcript
 import type { Unrepeated } from './unrepeated.ts'
 import type { Step, Way } from './upstream/takeOver.ts'
 
-export interface ResumeOptions extends Bounds {
+export interface ResumeOptions extends Bounds, Backoff {
   readonly clock: Clock
+  /** Before one that has broken off is asked again. */
+  readonly backoffMs: number
   /** No attempt begins with less time. */
   readonly leastLeftMs: number
   readonly pages: Pages

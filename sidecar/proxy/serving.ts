@@ -189,6 +189,7 @@ function waysOf(
     resume: {
       ...waits,
       clock,
+      random,
       pages: openPages({ streamBytes: streams.resumeKept, totalBytes: streams.resumeMemory }),
       refused,
       resumed: metrics.resumed,

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { folder } from '../fixtures/mountedSecret.ts'
 
 function simulate(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   return new Promise((give) => {
@@ -33,6 +36,17 @@ test('what cannot be run is told with an example', async () => {
   assert.equal(code, 2)
   assert.match(err, /--calls .* for example/)
   assert.equal((await simulate('--only', 'no such')).code, 2)
+})
+
+test('settings may take the place of the defaults, and what is wrong with them is told', async (t) => {
+  const file = join(folder(t), 'settings.yaml')
+  writeFileSync(file, 'upstreams: []\nretry: { attempts: 1 }\n')
+  const { out } = await simulate('--config', file, '--only', 'fails every call')
+  assert.match(out, /attempts for each call, at most [\d.]+ +1\.000 reached/)
+  writeFileSync(file, 'retry: { longestWate: 10s }\n')
+  const { code, err } = await simulate('--config', file)
+  assert.deepEqual([code, err], [2, `simulate: --config ${file}:\n  retry.longestWate: unknown key; did you mean "longestWait"?\n`])
+  assert.match((await simulate('--config', '/no/such')).err, /^simulate: --config \/no\/such: ENOENT.*\n$/)
 })
 
 test('who asks for help gets it', async () => {

@@ -1,3 +1,4 @@
+import { backoff, type Backoff } from '../backoff.ts'
 import { isUpload, type Call } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { outcomes } from '../llm/outcome.ts'
@@ -8,12 +9,10 @@ import type { Unrepeated } from '../unrepeated.ts'
 import { dueOf, type Bounds } from './deadline.ts'
 import { nextModel } from './fallback.ts'
 
-export interface StepOptions extends Bounds {
+export interface StepOptions extends Bounds, Backoff {
   readonly clock: Clock
-  readonly random: () => number
   readonly backoffMs: number
   readonly throttledBackoffMs: number
-  readonly longestBackoffMs: number
   /** How long a call waits where another model could be asked. */
   readonly waitBeforeFallbackMs: number
   /** Those that have waited for the same moment come over this share of the time that it took. */
@@ -97,9 +96,8 @@ function waitFor(
   if (repeatable?.some((one) => isProven(plan, one, now)) === true) {
     if (sinceMs > 0) return { waitMs: 0, patient: false }
     const { effect } = outcomes[outcome]
-    const baseMs = effect === 'limited' || effect === 'brief' || effect === 'soft' ? options.throttledBackoffMs : options.backoffMs
-    const byChance = options.random() * Math.min(options.longestBackoffMs, baseMs * 2 ** (facts.attempts - 1))
-    return { waitMs: byChance, patient: false }
+    const firstMs = effect === 'limited' || effect === 'brief' || effect === 'soft' ? options.throttledBackoffMs : options.backoffMs
+    return { waitMs: backoff(facts.attempts, firstMs, options), patient: false }
   }
   if (hopeful(plan, now) !== undefined) return { waitMs: 0, patient: false }
   const at = opensAt(plan, now)

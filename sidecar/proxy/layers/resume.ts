@@ -1,3 +1,4 @@
+import { backoff } from '../backoff.ts'
 import { closeAttempt, handOver, isUpload, type Call, type Facts, type Layer, type Reply } from '../call.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
@@ -8,6 +9,7 @@ import { openPassage, type Passage } from '../llm/resume/passage.ts'
 import { isAcross } from '../llm/resume/seam.ts'
 import type { Story } from '../llm/resume/told.ts'
 import { stepFrom, type Step } from '../upstream/takeOver.ts'
+import { pause } from '../pause.ts'
 import type { Plan } from '../plan.ts'
 import { newStream, spentOn, storyOf, type Around, type ResumeOptions, type Stream } from '../resumable.ts'
 import { discard, write } from '../transcript.ts'
@@ -29,8 +31,7 @@ export function resume(options: ResumeOptions): Layer {
   }
 }
 
-const mayBeResumed = ({ route, home, mostAttempts }: Plan): boolean =>
-  route.resume !== 'error' && !route.alone && home === undefined && mostAttempts > 1
+const mayBeResumed = ({ route, mostAttempts }: Plan): boolean => route.resume !== 'error' && mostAttempts > 1
 
 function resumable(around: Around, reply: Reply): Reply {
   let stream: Stream | undefined
@@ -159,6 +160,7 @@ async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
   const { eventMs, sentMs, upstream: from } = call.facts
   let cause = reason
   endVisit(stream, reason)
+  noteRepeatable(stream, reason)
   if (story !== undefined) stream.before.push(spentOn(stream, story))
   for (let failed = reason; ;) {
     plan.route.budget.release(plan.price)
@@ -170,6 +172,8 @@ async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
       return leave(stream, cause)
     }
     closed(call, failed, options)
+    if (plan.tried.includes(step.candidate)) await pause(call, backoff(call.facts.attempts, options.backoffMs, options), options.clock)
+    if (stream.closed !== undefined) return leave(stream, stream.closed)
     const reply = await attempted(stream, step)
     if (call.life.cancelled !== undefined || stream.closed !== undefined) {
       if (!(reply instanceof SidecarError)) reply.drop()
@@ -195,6 +199,13 @@ function endVisit({ plan, call, options, disagrees, held }: Stream, { kind }: Si
   settle(plan, { what: kind, condition }, { clock: options.clock, beganMs: call.facts.headMs })
 }
 
+/** Once more, where it broke off for no reason that would still be one, and the client does not repeat by itself. */
+function noteRepeatable({ plan, call, disagrees, held }: Stream, { kind }: SidecarError): void {
+  const last = plan.tried.at(-1)
+  const mayHelp = held === undefined ? kind === 'reply_cut' || kind === 'bad_reply' : outcomes[held.outcome].again === 'either'
+  if (mayHelp && !disagrees && last !== undefined && call.wishes.retries === 0) plan.repeatable = [...(plan.repeatable ?? []), last]
+}
+
 function closed({ facts }: Call, { kind }: SidecarError, { clock }: ResumeOptions): void {
   if (facts.answered === 0) return
   facts.oursMs = clock.now()
@@ -212,6 +223,7 @@ function nextStep(stream: Stream, story: Story): Step | Unrepeated {
   const { request } = stream
   if (story.begun && (request === undefined || story.finished || (story.thought && story.text === ''))) return 'not_resumable'
   const goesOn = stream.goesOn && plan.route.resume === 'continue' && request !== undefined && canGoOn(request)
+  plan.repeatable = plan.repeatable?.filter((one) => plan.tried.indexOf(one) === plan.tried.lastIndexOf(one))
   const step = stepFrom(plan, { story, request, goesOn, body, now })
   if (step === undefined) return isInTime(plan, now) ? 'no_upstream' : 'deadline'
   const allowance = plan.route.budget.allow(priceOfRepeat, plan.tokens, true, now)

@@ -1,8 +1,7 @@
-import { handOver, type Call, type Handler, type Layer, type Reply } from '../call.ts'
-import type { Clock } from '../clock.ts'
-import type { SidecarError } from '../errors.ts'
-import { offCancel, onCancel, onOver } from '../life.ts'
+import type { Call, Handler, Layer, Reply } from '../call.ts'
+import { onOver } from '../life.ts'
 import { outcomes } from '../llm/outcome.ts'
+import { pause } from '../pause.ts'
 import type { Plan } from '../plan.ts'
 import type { Unrepeated } from '../unrepeated.ts'
 import { withStates } from '../upstream/nobody.ts'
@@ -121,26 +120,4 @@ async function waited(call: Call, plan: Plan, reply: Reply | undefined, options:
       throw reason
     }
   }
-}
-
-/** Waits, unless the client leaves or the time of the call is up. */
-function pause({ life, facts }: Call, ms: number, clock: Clock): Promise<void> {
-  const sinceMs = clock.now()
-  // Who asked for it, or is spared by it, is waited for.
-  handOver(facts, sinceMs)
-  const waiting = new Promise<void>((give, refuse) => {
-    const alarm = clock.set(ms, () => {
-      offCancel(life, stop)
-      give()
-    })
-    const stop = (reason: SidecarError): void => {
-      clock.clear(alarm)
-      refuse(reason)
-    }
-    onCancel(life, stop)
-  })
-  return waiting.finally(() => {
-    facts.oursMs = clock.now()
-    facts.waitedMs += facts.oursMs - sinceMs
-  })
 }

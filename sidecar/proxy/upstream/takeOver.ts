@@ -2,7 +2,7 @@ import { askedAgain, goingOn, type GoingOn, type Request } from '../llm/resume/g
 import type { Story } from '../llm/resume/told.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from './candidate.ts'
-import { choice } from './choice.ts'
+import { choice, choiceAgain } from './choice.ts'
 
 /** How another attempt takes a stream up: from the beginning where nothing was told yet, by going on, or by saying all again. */
 export type Way = 'anew' | 'continue' | 'splice'
@@ -24,13 +24,13 @@ export interface From {
   readonly now: number
 }
 
-/** The best other upstream, and what to ask it for; undefined where there is none. */
+/** The best upstream for it, another one wherever there is one, and what to ask it for; undefined where there is none. */
 export function stepFrom(plan: Plan, { story, request, goesOn, body, now }: From): Step | undefined {
   if (story.begun && request !== undefined && goesOn && story.text !== '') {
     const step = goingOnAt(plan, story, request, now)
     if (step !== undefined) return step
   }
-  const candidate = choice(plan, now)
+  const candidate = chosen(plan, now)
   if (candidate === undefined) return undefined
   if (!story.begun || request === undefined) return { way: 'anew', candidate, story: undefined, ...whole(body) }
   return { way: story.text === '' ? 'anew' : 'splice', candidate, story, ...askedAgain(request, story.text) }
@@ -41,16 +41,20 @@ const whole = (body: Buffer): GoingOn => ({ body, seam: { text: '', at: 0, stric
 function goingOnAt(plan: Plan, story: Story, request: Request, now: number): Step | undefined {
   // A text completion is nothing but going on; a chat has to know how.
   const any = story.operation === 'completions'
-  const candidate = any ? choice(plan, now) : choiceAmong(plan, ({ continues }) => continues !== 'off', now)
+  const candidate = any ? chosen(plan, now) : choiceAmong(plan, ({ continues }) => continues !== 'off', now)
   if (candidate === undefined) return undefined
   const going = goingOn(request, story.text, any ? 'assistant' : candidate.continues)
   return going && { way: 'continue', candidate, story, ...going }
 }
 
 function choiceAmong(plan: Plan, fits: (candidate: Candidate) => boolean, now: number): Candidate | undefined {
-  const { route } = plan
+  const { route, repeatable } = plan
   plan.route = { ...route, tiers: route.tiers.map((tier) => tier.filter(fits)) }
-  const chosen = choice(plan, now)
+  plan.repeatable = repeatable?.filter(fits)
+  const best = chosen(plan, now)
   plan.route = route
-  return chosen
+  plan.repeatable = repeatable
+  return best
 }
+
+const chosen = (plan: Plan, now: number): Candidate | undefined => choice(plan, now) ?? choiceAgain(plan, now)
