@@ -74,7 +74,7 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
   listener = listening
   opened.push(() => {
     listening.stopListening()
-    sockets.closeAll(1001, 'shutting down')
+    sockets.closeAll(1001, shuttingDown)
     listening.closeAll()
   })
   let endTls = tls.watch(listening.setTls)
@@ -114,7 +114,7 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
         idleExitMs: idleExit,
         cut: () => {
           cutCalls(admission, grace)
-          sockets.closeAll(1001, 'shutting down')
+          sockets.closeAll(1001, shuttingDown)
         },
         stop,
         say: (message) => {
@@ -126,6 +126,9 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
   }
   return { listening, admin, prepare, isDraining: () => draining, leave }
 }
+
+/** What WebSockets are told. */
+const shuttingDown = 'Outrider: this pod is shutting down (draining)'
 
 const boundsOf = ({ limits, timeouts }: Config): Bounds => ({
   headerBytes: limits.header,

@@ -103,7 +103,7 @@ test('a WebSocket can be ended by its life like any call', async (t) => {
   const socket = connect()
   await once(socket, 'open')
   for (const life of admission.lives) cancel(life, new SidecarError('draining', 'the grace is over'))
-  assert.deepEqual(await closeOf(socket), { code: 1001, reason: 'shutting down' })
+  assert.deepEqual(await closeOf(socket), { code: 1001, reason: 'Outrider: this pod is shutting down (draining)' })
 })
 
 test('a close frame of ours waits for the end of the frame under way, and what follows that is dropped', async (t) => {

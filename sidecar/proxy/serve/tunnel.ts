@@ -276,7 +276,7 @@ function standIn(req: IncomingMessage): IncomingMessage {
 }
 
 function farewell(reason: SidecarError, { totalMs }: TunnelOptions): string {
-  if (reason.kind === 'draining') return 'shutting down'
+  if (reason.kind === 'draining') return 'Outrider: this pod is shutting down (draining)'
   return reason.kind === 'total_timeout'
     ? `Outrider: open for ${totalMs / 1_000} s, as long as timeouts.streamTotal allows (total_timeout)`
     : `Outrider: ${reason.message}`

@@ -236,6 +236,7 @@ export const streams: Chapter = {
     callScene('another attempt fails too', {
       kind: 'reply_cut',
       says: ['Upstream south failed', 'broken off at upstream north'],
+      document: { retry: { attempts: 2 } },
       upstream: broken('The ', 'quick '),
       others: [hangUp()],
       asking: streamCall,
@@ -243,6 +244,7 @@ export const streams: Chapter = {
     callScene('another attempt is answered with an error', {
       kind: 'reply_cut',
       says: ['Upstream south failed', 'status 500'],
+      document: { retry: { attempts: 2 } },
       upstream: broken('The ', 'quick '),
       others: [answers(500, overloaded)],
       asking: streamCall,
@@ -250,6 +252,7 @@ export const streams: Chapter = {
     callScene('another attempt says something else', {
       kind: 'reply_cut',
       says: ['did not go with it'],
+      document: { retry: { attempts: 2 } },
       upstream: broken('The ', 'quick '),
       others: [sseBytes(...chatEvents(['A lazy dog'], { id: 'chatcmpl-2' }))],
       asking: streamCall,
