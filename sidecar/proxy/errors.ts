@@ -94,6 +94,8 @@ export class SidecarError extends Error {
   readonly retryAfterMs: number | undefined
   /** What else the answer says, beside the message. */
   readonly details: Readonly<Record<string, unknown>> | undefined
+  /** The same call would fail again, here even where others of its kind would not. */
+  readonly permanent: boolean
   /** The message repeats what the client wrote: it is for the client, and not for the log. */
   readonly quotes: boolean
 
@@ -102,6 +104,7 @@ export class SidecarError extends Error {
     this.kind = kind
     this.retryAfterMs = options.retryAfterMs
     this.details = options.details
+    this.permanent = options.permanent ?? kinds[kind].permanent
     this.quotes = options.quotes ?? false
   }
 }
@@ -109,6 +112,7 @@ export class SidecarError extends Error {
 interface Details {
   readonly retryAfterMs?: number
   readonly details?: Readonly<Record<string, unknown>>
+  readonly permanent?: boolean
   readonly quotes?: boolean
 }
 

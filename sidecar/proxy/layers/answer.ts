@@ -37,8 +37,7 @@ function refusal(call: Call, err: SidecarError, now: number): Reply {
   if (err.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(err.retryAfterMs / 1_000))
   // Clients repeat on their own. They are told not to where it cannot help, and where we have already spent more than one attempt; some
   // take a long wait for none at all and repeat at once, so for that too.
-  const { permanent } = kinds[err.kind]
-  if (permanent || call.facts.attempts > 1 || (err.retryAfterMs ?? 0) > longestObeyedMs) headers['x-should-retry'] = 'false'
+  if (err.permanent || call.facts.attempts > 1 || (err.retryAfterMs ?? 0) > longestObeyedMs) headers['x-should-retry'] = 'false'
   return localReply(facts.status, headers, Buffer.from(isAnthropic(call.path) ? anthropicError(facts) : openAiError(facts)))
 }
 

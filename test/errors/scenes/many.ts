@@ -46,7 +46,7 @@ export const many: Chapter = {
   scenes: [
     callScene('a model that no upstream has', {
       kind: 'no_upstream',
-      says: ['gpt-4o-mini', 'no upstream has it'],
+      says: ['gpt-4o-mini', 'no upstream has it', 'x-should-retry: false'],
       own: { models: ['llama-3'] },
       upstream: [],
     }),
