@@ -292,10 +292,10 @@ test('of several answers one that has its finish reason is not the end', async (
 })
 
 test('a stream of another kind that has begun ends with an error', async (t) => {
-  const created = { type: 'response.created', sequence_number: 0, response: { id: 'r' } }
-  const { sidecar, providers } = await startUpstreams(t, [cutAfter(created), []], patientSettings)
-  const { text: got } = await ask(sidecar, body, {}, '/responses')
-  assert.match(got, /event: error\ndata: .*"sequence_number":1.*not resumed/)
+  const partial = { type: 'image_generation.partial_image', b64_json: '' }
+  const { sidecar, providers } = await startUpstreams(t, [cutAfter(partial), []], patientSettings)
+  const { text: got } = await ask(sidecar, body, {}, '/images/generations')
+  assert.match(got, /event: error\ndata: .*not resumed/)
   assert.deepEqual(askedOf(providers), [1, 0])
 })
 
@@ -321,4 +321,27 @@ test('an upstream that says in the middle that the call is wrong is heard, and n
   const { sidecar, providers } = await startUpstreams(t, [sseBytes(...begins(2), refusal), []], patientSettings, [{}, goesOn])
   assert.equal((await ask(sidecar, body)).text, [...begins(2), refusal].join(''))
   assert.deepEqual(askedOf(providers), [1, 0])
+})
+
+test('one that goes on with nothing but thoughts has not gone on: an answer is not ended short of them', async (t) => {
+  const delta = (what: object, reason: string | null = null): string =>
+    `data: ${JSON.stringify({ id: 'second', choices: [{ index: 0, delta: what, finish_reason: reason }] })}\n\n`
+  const end = [delta({}, 'stop'), 'data: [DONE]\n\n']
+  const thought = delta({ reasoning_content: 'brown fox' })
+  const outcomes: [string[], string, number][] = [
+    [[thought], 'The quick ', 0],
+    [[thought, delta({ content: 'brown fox' })], 'The quick brown fox', 1],
+    [[thought, delta({ tool_calls: [{ index: 0, id: 'c', function: { name: 'f', arguments: '{}' } }] })], 'The quick ', 1],
+    [[], 'The quick ', 1],
+  ]
+  for (const [events, said, done] of outcomes) {
+    const { sidecar } = await startUpstreams(
+      t,
+      [breaksAfter(...begins(2)), sseBytes(...events, ...end)],
+      { ...patientSettings, retry: { ...patientSettings.retry, attempts: 2 } },
+      [{}, goesOn],
+    )
+    const got = heard((await ask(sidecar, body)).text)
+    assert.deepEqual([got.text, got.done], [said, done], JSON.stringify(events))
+  }
 })

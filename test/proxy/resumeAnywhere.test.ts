@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseEvents } from '../../sidecar/proxy/llm/sse.ts'
+import { heardResponse, responseEvents } from '../fixtures/brokenResponses.ts'
 import { chatEvents, heard, patientSettings } from '../fixtures/brokenStreams.ts'
 import { frame, openStream as openEvents, writeEach, type Exchange, type Step } from '../fixtures/provider.ts'
 import { ask, startUpstreams, type Upstreams } from '../fixtures/startUpstreams.ts'
@@ -58,12 +59,18 @@ function pieces(text: string, places: readonly number[]): string[] {
   return cuts.slice(1).map((to, n) => text.slice(cuts[n], to))
 }
 
+interface Body {
+  readonly messages?: readonly { readonly role: string; readonly content: string }[]
+  readonly prompt?: string
+  readonly input?: string | readonly [{ readonly content: string }, { readonly content: readonly { readonly text: string }[] }]
+}
+
 /** How one kind of stream is written and read. */
 interface Kind {
   readonly path: string
   readonly events: (words: readonly string[], id: string) => string[]
   /** The beginning that the model is to go on from. */
-  readonly prefix: (body: { messages?: { role: string; content: string }[]; prompt?: string }) => string
+  readonly prefix: (body: Body) => string
   readonly read: (stream: string) => { text: string; whole: boolean; one: boolean }
   readonly ask: (prompt: string) => object
 }
@@ -117,11 +124,24 @@ const messagesKind: Kind = {
   },
 }
 
-type Asked = Parameters<Kind['prefix']>[0]
+const responsesKind: Kind = {
+  path: '/responses',
+  events: (words, id) => responseEvents(words, { id }),
+  prefix: ({ input }) => (typeof input === 'object' ? (input[1].content[0]?.text ?? '') : ''),
+  read: (stream) => {
+    const { text, types, heads, ids, last, error } = heardResponse(stream)
+    const unended = types.includes('output_text.done') && error !== undefined
+    return { text, whole: unended || (last !== undefined && error === undefined), one: heads.length === 1 && ids.length === 1 }
+  },
+  ask: (input) => ({ input }),
+}
 
-const caseOf = (body: Asked): Case => JSON.parse((body.prompt ?? body.messages?.[0]?.content ?? '').split('\u0000')[0] ?? '') as Case
+function caseOf({ prompt, messages, input }: Body): Case {
+  const said = typeof input === 'object' ? input[0].content : (input ?? prompt ?? messages?.[0]?.content ?? '')
+  return JSON.parse(said.split('\u0000')[0] ?? '') as Case
+}
 
-const asked = async ({ body }: Exchange): Promise<Asked> => JSON.parse((await body).toString()) as Asked
+const asked = async ({ body }: Exchange): Promise<Body> => JSON.parse((await body).toString()) as Body
 
 const breaking =
   ({ events }: Kind): Step =>
@@ -163,6 +183,8 @@ for (const [name, kind, continues] of [
   ['a text completion, continued', completionsKind, 'off'],
   ['messages, continued', messagesKind, 'assistant'],
   ['messages, said again', messagesKind, 'off'],
+  ['a response, continued', responsesKind, 'continue_final_message'],
+  ['a response, said again', responsesKind, 'off'],
 ] as const) {
   test(`${name}: cut at any byte, the client has every character once`, async (t) => {
     const upstreams: Upstreams = await startUpstreams(t, [breaking(kind), goingOn(kind, continues === 'echoed_prefix')], patientSettings, [

@@ -37,7 +37,7 @@ function resumable(around: Around, reply: Reply): Reply {
   let stream: Stream | undefined
   return {
     ...reply,
-    lastNumber: () => (stream?.reply ?? reply).lastNumber?.() ?? -1,
+    lastNumber: () => stream?.passage?.story.response.number ?? (stream?.reply ?? reply).lastNumber?.() ?? -1,
     told: () => {
       const ends = (stream?.reply ?? reply).told?.() ?? { first: undefined, last: '' }
       return stream?.passage === undefined ? ends : { first: reply.told?.().first, last: stream.last.join('') }
@@ -86,10 +86,10 @@ function flowAsItIs(stream: Stream): void {
   })
 }
 
-/** Such an event stands at the beginning of a read, and the look at a few bytes costs no more than that. */
+/** `error`, or `response.failed`. Such an event stands at the beginning of a read, and the look at a few bytes costs no more than that. */
 const mayBeFailure = (bytes: Buffer): boolean =>
   bytes[0] === 0x65
-    ? bytes[7] === 0x65 && bytes[8] === 0x72
+    ? (bytes[7] === 0x65 && bytes[8] === 0x72) || (bytes[16] === 0x66 && bytes[17] === 0x61)
     : bytes[0] === 0x64 && bytes[7] === 0x22 && bytes[8] === 0x65 && bytes[9] === 0x72
 
 /** The upstream says that it has failed, and not that the call is wrong. */

@@ -1,4 +1,4 @@
-import { askedAgain, goingOn, type GoingOn, type Request } from '../llm/resume/goOn.ts'
+import { askedAgain, goingOn, knows, type GoingOn, type Request } from '../llm/resume/goOn.ts'
 import type { Story } from '../llm/resume/told.ts'
 import type { Plan } from '../plan.ts'
 import type { Candidate } from './candidate.ts'
@@ -41,7 +41,7 @@ const whole = (body: Buffer): GoingOn => ({ body, seam: { text: '', at: 0, stric
 function goingOnAt(plan: Plan, story: Story, request: Request, now: number): Step | undefined {
   // A text completion is nothing but going on; a chat has to know how.
   const any = story.operation === 'completions'
-  const candidate = any ? chosen(plan, now) : choiceAmong(plan, ({ continues }) => continues !== 'off', now)
+  const candidate = any ? chosen(plan, now) : choiceAmong(plan, ({ continues }) => knows(story.operation, continues), now)
   if (candidate === undefined) return undefined
   const going = goingOn(request, story.text, any ? 'assistant' : candidate.continues)
   return going && { way: 'continue', candidate, story, ...going }

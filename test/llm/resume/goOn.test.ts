@@ -88,3 +88,89 @@ test('a grammar, a thought and a beginning of its own are not gone on with', () 
   const infill = requestOf({ prompt: 'a', suffix: 'b' }, 'completions')
   assert.ok(infill !== undefined && !canGoOn(infill))
 })
+
+const begun = (text: string): object => ({
+  type: 'message',
+  id: 'msg_begun',
+  status: 'in_progress',
+  role: 'assistant',
+  content: [{ type: 'output_text', text, annotations: [] }],
+})
+
+test('what has been said of a response is the last item of its input, in progress', () => {
+  const user = { role: 'user', content: [{ type: 'input_text', text: 'say "]}"' }] }
+  const result = { type: 'function_call_output', call_id: 'c', output: '1' }
+  for (const input of [[user], [user, result]])
+    for (const continues of ['assistant', 'continue_final_message'] as const)
+      assert.deepEqual(asked({ input, max_output_tokens: 10 }, 'a "b"\n', continues, 'responses'), {
+        input: [...input, begun('a "b"')],
+        max_output_tokens: 8,
+      })
+  assert.deepEqual(asked({ input: 'say "]}"' }, 'a', 'assistant', 'responses'), {
+    input: [{ type: 'message', role: 'user', content: 'say "]}"' }, begun('a')],
+  })
+  for (const continues of ['off', 'prefix', 'echoed_prefix', 'partial'] as const)
+    assert.equal(asked({ input: 'hi' }, 'a', continues, 'responses'), undefined)
+})
+
+test('every other byte of a request for a response stays', () => {
+  const body = Buffer.from(' { "input" : [ {"role":"user" , "content":"hi"} ] ,\n"big": 12345678901234567890 } ')
+  const request = resumableRequest('responses', body)
+  assert.ok(request !== undefined)
+  assert.equal(
+    goingOn(request, 'a', 'assistant')?.body.toString(),
+    ` { "input" : [ {"role":"user" , "content":"hi"} ,${JSON.stringify(begun('a'))}] ,\n"big": 12345678901234567890 } `,
+  )
+  assert.equal(askedAgain(request, 'a').body, body)
+})
+
+test('a response that is kept, refers to what is kept, or runs in the background is not resumed', () => {
+  for (const more of [
+    { store: true },
+    { background: true },
+    { previous_response_id: 'resp_1' },
+    { conversation: { id: 'conv_1' } },
+    { include: ['message.output_text.logprobs'] },
+    { top_logprobs: 1 },
+  ])
+    assert.equal(requestOf({ input: 'hi', ...more }, 'responses'), undefined, JSON.stringify(more))
+  for (const more of [
+    {},
+    { store: false },
+    { previous_response_id: null, conversation: null, background: false, top_logprobs: 0 },
+    { tools: [{}] },
+  ])
+    assert.ok(requestOf({ input: 'hi', ...more }, 'responses'), JSON.stringify(more))
+})
+
+test('a structure, a thought and a beginning of its own are not gone on with in a response either', () => {
+  const schema = { type: 'object', description: 'x'.repeat(5_000) }
+  const continued = (more: object): boolean => {
+    const request = requestOf({ input: 'hi', ...more }, 'responses')
+    return request !== undefined && canGoOn(request)
+  }
+  for (const more of [
+    { text: { format: { type: 'json_object' } } },
+    { text: { format: { schema, name: 'n', type: 'json_schema' } } },
+    { reasoning: { effort: 'low' } },
+    { reasoning: { summary: 'auto' } },
+    { structured_outputs: { json: {} } },
+    { input: [] },
+    {
+      input: [
+        { role: 'user', content: 'hi' },
+        { role: 'assistant', content: 'Sure' },
+      ],
+    },
+    { input: [{ type: 'function_call', call_id: 'c', name: 'f', arguments: '' }] },
+    { input: undefined },
+  ])
+    assert.ok(!continued(more), JSON.stringify(more))
+  for (const more of [
+    { text: { format: { type: 'text' }, verbosity: 'low' } },
+    { text: { verbosity: 'low' } },
+    { reasoning: null },
+    { reasoning: { effort: 'none' } },
+  ])
+    assert.ok(continued(more), JSON.stringify(more))
+})

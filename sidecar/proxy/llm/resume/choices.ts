@@ -56,7 +56,8 @@ export function passChoices(passage: Passage, event: Fields): Fields | undefined
   for (const choice of choices) {
     if (!isFields(choice) || (!isEmpty(choice['index']) && choice['index'] !== 0)) return false
     const passed = story.operation === 'completions' ? passText(passage, choice) : passDelta(passage, choice)
-    if (!passed || (!isEmpty(choice['finish_reason']) && !isAcross(passage.seam))) return false
+    // What it had to say may all have been taken for thoughts.
+    if (!passed || (!isEmpty(choice['finish_reason']) && (!isAcross(passage.seam) || passage.speaks === false))) return false
     if (!isEmpty(choice['finish_reason']) || !isSilent(choice)) kept.push(choice)
   }
   const usage = event['usage']
@@ -79,6 +80,7 @@ function passDelta(passage: Passage, choice: Fields): boolean {
   if (!isFields(delta)) return isEmpty(delta)
   if (passage.hasRole) delete delta['role']
   const { content } = delta
+  if (!isEmpty(content)) passage.speaks = true
   if (typeof content === 'string') {
     const fresh = freshOf(passage, content)
     if (fresh === undefined) return false
@@ -86,8 +88,11 @@ function passDelta(passage: Passage, choice: Fields): boolean {
   } else if (!isEmpty(content)) return false
   for (const [name, value] of Object.entries(delta)) {
     // They were told to their end before the first word was.
-    if (thoughts.has(name) && passage.hasText) delete delta[name]
-    else if (!isEmpty(value) && name !== 'content' && name !== 'role' && !isAcross(passage.seam)) return false
+    if (thoughts.has(name) && passage.hasText) {
+      if (!isEmpty(value)) passage.speaks ??= false
+      delete delta[name]
+    } else if (!isEmpty(value) && name !== 'content' && name !== 'role' && !isAcross(passage.seam)) return false
+    else if (!isEmpty(value) && name !== 'role') passage.speaks = true
   }
   return true
 }

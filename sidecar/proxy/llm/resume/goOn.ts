@@ -1,7 +1,8 @@
-import { skipSpace, valueEnd } from '../body.ts'
 import { spliced, type Splice } from '../edit.ts'
-import { eachMember, stringAt } from '../members.ts'
+import { eachMember } from '../members.ts'
 import type { Operation } from '../operation.ts'
+import { inputWith, isOpenEnded, mayBeTakenUp } from './goOnInput.ts'
+import { lastOf } from './lastOf.ts'
 import { noSeam, type Seam } from './seam.ts'
 
 /** How an upstream is asked to go on from a beginning of an assistant's answer. */
@@ -32,6 +33,7 @@ const structures = 'guided_json guided_regex guided_choice guided_grammar struct
 const bearing = new Set([
   ...'n best_of logprobs top_logprobs echo suffix audio modalities response_format thinking'.split(' '),
   ...'messages prompt max_tokens max_completion_tokens continue_final_message add_generation_prompt'.split(' '),
+  ...'input max_output_tokens include text reasoning background store previous_response_id conversation'.split(' '),
   ...structures,
 ])
 
@@ -43,6 +45,7 @@ export function resumableRequest(operation: Operation, body: Buffer): Request | 
   })
   if (place === undefined) return undefined
   const request = { operation, body, values, start: place.at }
+  if (operation === 'responses') return mayBeTakenUp((name) => raw(request, name)) ? request : undefined
   for (const name of ['n', 'best_of']) if (!/^(?:|null|1)$/.test(raw(request, name))) return undefined
   for (const name of ['logprobs', 'top_logprobs', 'echo', 'audio']) if (!/^(?:|null|false)$/.test(raw(request, name))) return undefined
   if (/"audio"/.test(raw(request, 'modalities'))) return undefined
@@ -71,6 +74,8 @@ export function canGoOn(request: Request): boolean {
   const { operation, values } = request
   if (operation === 'completions') return /^(?:|null|"")$/.test(raw(request, 'suffix'))
   if (structures.some((name) => !/^(?:|null)$/.test(raw(request, name)))) return false
+  if (operation === 'responses')
+    return isOpenEnded((name) => raw(request, name)) && inputWith(request.body, values.get('input'), '') !== undefined
   if (/"json_/.test(raw(request, 'response_format'))) return false
   if (/"(?:enabled|adaptive)"/.test(raw(request, 'thinking'))) return false
   if (values.has('continue_final_message') || values.has('add_generation_prompt')) return false
@@ -80,16 +85,27 @@ export function canGoOn(request: Request): boolean {
 
 /** The request with what has been said as the beginning of its answer; undefined where the upstream cannot be asked so. */
 export function goingOn(request: Request, text: string, continues: Continues): GoingOn | undefined {
-  if (continues === 'off') return undefined
+  if (!knows(request.operation, continues)) return undefined
   const { kept, cut } = keptOf(text, request.operation)
   if (kept === '') return undefined
-  const splices = request.operation === 'completions' ? promptWith(request, kept) : messagesWith(request, kept, continues)
+  const splices = splicesWith(request, kept, continues)
   if (splices === undefined) return undefined
   splices.push(...lessTokens(request, kept))
   const echoes = request.operation === 'chat' && continues === 'echoed_prefix'
   const isHalf = endsInHalf(text)
   const seam = echoes ? { text: kept + cut, at: 0, strict: true } : cut === '' ? { ...noSeam } : { text: cut, at: 0, strict: isHalf }
   return { body: spliced(request.body, splices), seam, prefix: kept.length }
+}
+
+/** Whether what is said of an upstream holds for such a call too. The input of Responses has no place for the other marks. */
+export const knows = (operation: Operation, continues: Continues): boolean =>
+  operation === 'responses' ? continues === 'assistant' || continues === 'continue_final_message' : continues !== 'off'
+
+function splicesWith(request: Request, text: string, continues: Continues): Splice[] | undefined {
+  if (request.operation === 'completions') return promptWith(request, text)
+  return request.operation === 'responses'
+    ? inputWith(request.body, request.values.get('input'), text)
+    : messagesWith(request, text, continues)
 }
 
 const endsInHalf = (text: string): boolean => /[\uD800-\uDBFF]$/.test(text)
@@ -120,21 +136,7 @@ function messagesWith({ operation, values, start }: Request, text: string, conti
 /** Who speaks in the last message; undefined where there is none. */
 function roleOfLast({ body, values }: Request): string | undefined {
   const [from = 0, to = 0] = values.get('messages') ?? []
-  if (body[from] !== 0x5b) return undefined
-  let last: Buffer | undefined
-  let at = skipSpace(body, from + 1)
-  while (at < to - 1) {
-    const end = valueEnd(body, at)
-    if (end <= at) return undefined
-    last = body.subarray(at, end)
-    const comma = skipSpace(body, end)
-    if (body[comma] !== 0x2c) break
-    at = skipSpace(body, comma + 1)
-  }
-  let role: string | undefined
-  const message = last
-  if (message !== undefined) eachMember(message, (name, start, end) => (role = name === 'role' ? stringAt(message, start, end) : role))
-  return role
+  return lastOf(body, from, to).get('role')
 }
 
 const bytesPerToken = 4
@@ -142,7 +144,7 @@ const bytesPerToken = 4
 /** What has been said counts for what the client asked for at most. */
 function lessTokens({ body, values }: Request, text: string): Splice[] {
   const said = Math.ceil(Buffer.byteLength(text) / bytesPerToken)
-  return ['max_tokens', 'max_completion_tokens'].flatMap((name) => {
+  return ['max_tokens', 'max_completion_tokens', 'max_output_tokens'].flatMap((name) => {
     const [from, to] = values.get(name) ?? []
     if (from === undefined || to === undefined) return []
     const most = Number(body.toString('latin1', from, to))

@@ -1,8 +1,9 @@
-import { parseEvents } from '../sse.ts'
+import { parseEvents, type SseEvent } from '../sse.ts'
 import { passChoices } from './choices.ts'
 import { fieldsIn } from './fields.ts'
 import { passMessage } from './messages.ts'
 import type { Passage } from './passage.ts'
+import { passResponse } from './passResponse.ts'
 import { tell } from './story.ts'
 
 export interface Passed {
@@ -22,18 +23,27 @@ export function pass(passage: Passage, events: Buffer): Passed {
   if (spoken.length === 0) return { bytes: events, agrees: true }
   let out = ''
   for (const { event: name, data } of spoken) {
-    const passed = data === '[DONE]' ? data : passEvent(passage, data)
+    const passed = data === '[DONE]' ? [{ name, data }] : passEvent(passage, { event: name, data })
     if (passed === false) return { bytes: Buffer.from(out), agrees: false }
-    if (passed === undefined) continue
-    out += `${name === '' ? '' : `event: ${name}\n`}data: ${passed}\n\n`
-    if (passage.goesOn) passage.goesOn = tell(story, passed) && story.text.length <= longestText
+    for (const one of passed) {
+      out += `${one.name === '' ? '' : `event: ${one.name}\n`}data: ${one.data}\n\n`
+      // What a response has said must be known to its end, where it is said once more.
+      if (passage.goesOn || story.operation === 'responses')
+        passage.goesOn = tell(story, one.data) && passage.goesOn && story.text.length <= longestText
+    }
   }
   return { bytes: Buffer.from(out), agrees: true }
 }
 
-function passEvent(passage: Passage, data: string): string | undefined | false {
+function passEvent(passage: Passage, { event: name, data }: SseEvent): readonly { name: string; data: string }[] | false {
   const event = fieldsIn(data)
   if (event === undefined) return false
-  const passed = passage.story.operation === 'messages' ? passMessage(passage, event) : passChoices(passage, event)
-  return typeof passed === 'object' ? JSON.stringify(passed) : passed
+  const { operation } = passage.story
+  if (operation === 'responses') {
+    const passed = passResponse(passage, event)
+    return passed && passed.map((one) => ({ name: name === '' ? '' : String(one['type']), data: JSON.stringify(one) }))
+  }
+  const passed = operation === 'messages' ? passMessage(passage, event) : passChoices(passage, event)
+  if (passed === undefined) return []
+  return passed && [{ name, data: JSON.stringify(passed) }]
 }

@@ -3,6 +3,7 @@ import { parseEvents } from '../sse.ts'
 import { tellChoices } from './choices.ts'
 import { fieldsIn } from './fields.ts'
 import { tellMessage } from './messages.ts'
+import { tellResponse } from './tellResponse.ts'
 import { newStory, type Story } from './told.ts'
 
 /** Undefined where another attempt could not go on from it: tools under way, several answers, other media, or a kind of stream unknown here. */
@@ -23,6 +24,8 @@ export function tell(story: Story, data: string): boolean {
       return tellChoices(story, event)
     case 'messages':
       return tellMessage(story, event)
+    case 'responses':
+      return tellResponse(story, event)
     default:
       return false
   }

@@ -20,6 +20,26 @@ export interface Story {
   finished: boolean
   /** The tokens that it told of. */
   usage: Fields | undefined
+  readonly response: ToldResponse
+}
+
+/** What Responses tell around their text. */
+export interface ToldResponse {
+  /** Of the last event; -1 where they are not numbered. */
+  number: number
+  /** How much of its own beginning the response has told. */
+  stage: number
+  /** An item that comes before the message and is not finished. */
+  pending: unknown
+  /** Those that are. */
+  readonly finished: Fields[]
+  /** The message and its part, as they were opened. */
+  message: Fields | undefined
+  part: Fields | undefined
+  /** Where the text stands: ids and indexes, as far as events tell them. */
+  place: Fields | undefined
+  /** What of message, part and text has been told to its end. */
+  readonly closed: Set<'text' | 'part' | 'message'>
 }
 
 export const newStory = (operation: Operation): Story => ({
@@ -32,4 +52,14 @@ export const newStory = (operation: Operation): Story => ({
   open: false,
   finished: false,
   usage: undefined,
+  response: {
+    number: -1,
+    stage: 0,
+    pending: undefined,
+    finished: [],
+    message: undefined,
+    part: undefined,
+    place: undefined,
+    closed: new Set(),
+  },
 })
