@@ -6,8 +6,8 @@ import { optional, required, setting } from './setting.ts'
 export const local = mapping({
   health: setting(flag, {
     default: true,
-    help: 'Answer GET /health with the state of each upstream.',
-    reason: 'The path is not under /v1, so nothing of the upstream is hidden by it.',
+    help: 'Answer GET /health with the state of each upstream; else the upstream is asked for the /health beside its base URL.',
+    reason: 'Who asks the sidecar wants to know of all upstreams, and few of them have a path of that name.',
   }),
   stats: setting(flag, {
     default: true,

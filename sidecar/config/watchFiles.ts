@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
-import { readFileSync, realpathSync, statSync, watch, type FSWatcher } from 'node:fs'
+import { readFileSync, statSync, watch, type FSWatcher } from 'node:fs'
 import { dirname } from 'node:path'
+import { foldersTo } from './foldersTo.ts'
 
 export interface Watched {
   readonly close: () => void
@@ -85,16 +86,8 @@ export function watchFiles(paths: readonly string[], changed: () => void): Watch
   }
 }
 
-/** The folder that holds the path, and where links lead out of it, the one that holds the file. */
-function foldersOf(paths: readonly string[]): string[] {
-  return paths.flatMap((path) => {
-    try {
-      return [dirname(path), dirname(realpathSync(path))]
-    } catch {
-      return [dirname(path)]
-    }
-  })
-}
+/** With the folder of each path itself: while that is not there, nothing tells when it comes. */
+const foldersOf = (paths: readonly string[]): string[] => paths.flatMap((path) => [dirname(path), ...foldersTo(path)])
 
 function identity(folder: string): string | undefined {
   try {

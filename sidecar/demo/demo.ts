@@ -43,15 +43,12 @@ export async function demo({
       const key = `sk-demo-${randomBytes(12).toString('hex')}`
       providers.push({ name, key, running: await startProvider({ ...pace, expectKey: key, other: at > 0, remember: false }) })
     }
-    const port = await freePort(wanted)
-    const adminPort = await freePort(9090, port)
-    const controlPort = await freePort(9091, port, adminPort)
     let shows = false
     // What is logged before the banner is in the banner.
     const log = (lines: string): void => {
       if (shows) out.write(shortLog(lines))
     }
-    const proxy = await startProxy(configText({ port, adminPort, controlPort, providers }), log)
+    const { proxy, port, adminPort } = await onFreePorts(wanted, (ports) => startProxy(configText({ ...ports, providers }), log))
     const taken = wanted === 0 || port === wanted ? {} : { takenPort: wanted }
     const colour = !plain && 'isTTY' in out && out.isTTY === true
     out.write(banner({ url: loopback(proxy.url), adminUrl: `http://localhost:${adminPort}`, ...taken }, colour))
@@ -76,10 +73,13 @@ interface Provider {
   readonly running: RunningProvider
 }
 
-interface DemoConfig {
+interface Ports {
   readonly port: number
   readonly adminPort: number
   readonly controlPort: number
+}
+
+interface DemoConfig extends Ports {
   readonly providers: readonly Provider[]
 }
 
@@ -110,6 +110,23 @@ health:
 /** The name is what apps are configured with, and shorter to paste. */
 function loopback(url: string): string {
   return url.replace(/\/$/, '').replace('//127.0.0.1:', '//localhost:')
+}
+
+/** Somebody else may have come between the look and the start: several demos that start together all find the same ports free. */
+const mostStarts = 10
+
+async function onFreePorts<Proxy>(wanted: number, start: (ports: Ports) => Promise<Proxy>): Promise<Ports & { readonly proxy: Proxy }> {
+  for (let left = mostStarts - 1; ; left--) {
+    const port = await freePort(wanted)
+    const adminPort = await freePort(9090, port)
+    const controlPort = await freePort(9091, port, adminPort)
+    try {
+      return { port, adminPort, controlPort, proxy: await start({ port, adminPort, controlPort }) }
+    } catch (err) {
+      const taken = err instanceof Error && (err.cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE'
+      if (!taken || left === 0) throw err
+    }
+  }
 }
 
 /** The port itself where it can be had, else any free one but `except`. */

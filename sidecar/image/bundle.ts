@@ -16,6 +16,8 @@ const program: Entries = {
   injector: 'sidecar/injector/injector.ts',
   canary: 'sidecar/canary/canary.ts',
   demo: 'sidecar/demo/demo.ts',
+  // Few apps open WebSockets.
+  'http-proxy': 'node_modules/http-proxy/dist/lib/index.js',
   // Undici's parser once more, for processors that are older than any that Kubernetes runs on.
   llhttp: 'node_modules/undici/lib/llhttp/llhttp-wasm.js',
 }
@@ -36,9 +38,13 @@ export async function bundle(outdir: string, entries: Entries = program): Promis
     outExtension: { '.js': '.cjs' },
     platform: 'node',
     target: 'node26',
+    // A text of less than 1 031 913 letters stands in V8's own heap, where loading a config of YAML made it grow by 1.2 MiB: what would bring
+    // this one below that has to be measured first.
     // Names stay, so that stack traces keep theirs, and the map beside gives the lines back; but Node holds the text of the program in memory,
     // and white space is 1.5 MiB of every pod.
     minifyWhitespace: true,
+    // `import()` of a file of CommonJS starts Node's machinery of ES modules as well.
+    supported: { 'dynamic-import': false },
     sourcemap: 'external',
     // undici leaves its experimental parser out of bundles that define this.
     define: { esbuildDetection: 'true' },
@@ -103,7 +109,10 @@ const latePino: Plugin = {
   },
 }
 
-/** Leaves `import('./other/entry.ts')` to run time: what the other entry needs is no business of this one, nor in its memory. */
+/**
+ * Leaves `import('./other/entry.ts')`, and that of a package which is one, to run time: what the other entry needs is no business of this one,
+ * nor in its memory.
+ */
 function apart(entries: Entries): Plugin {
   const files = new Map(Object.entries(entries).map(([name, path]) => [join(root, path), `./${name}.cjs`]))
   return {
@@ -113,6 +122,9 @@ function apart(entries: Entries): Plugin {
         const file = files.get(join(resolveDir, path))
         return (kind === 'dynamic-import' || kind === 'require-call') && file !== undefined ? { path: file, external: true } : undefined
       })
+      onResolve({ filter: /^[a-z]/ }, ({ path, kind }) =>
+        kind === 'dynamic-import' && Object.hasOwn(entries, path) ? { path: `./${path}.cjs`, external: true } : undefined,
+      )
     },
   }
 }

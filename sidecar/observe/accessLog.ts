@@ -1,5 +1,6 @@
-import { bodyMargin, type Call, type Facts, type Tried } from '../proxy/call.ts'
+import type { Call } from '../proxy/call.ts'
 import { kinds } from '../proxy/errors.ts'
+import { bodyMargin, type Facts, type Tried } from '../proxy/facts.ts'
 import { beginningOf, decoder } from '../proxy/llm/coding.ts'
 import type { Level } from './log.ts'
 import { addedMs } from './metrics.ts'

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import type { Facts } from '../proxy/call.ts'
+import type { Facts } from '../proxy/facts.ts'
 
 /** What a call cost in dollars, where its model has a price and its answer told both its tokens; undefined where no model has one. */
 export function costs(models: Config['models']): ((facts: Facts) => number | undefined) | undefined {

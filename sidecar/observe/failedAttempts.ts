@@ -1,5 +1,5 @@
-import type { Facts } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
+import type { Facts } from '../proxy/facts.ts'
 import { remembered } from './remembered.ts'
 import { counters, type Exposition } from './tallies.ts'
 

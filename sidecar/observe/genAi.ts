@@ -1,4 +1,4 @@
-import type { Facts } from '../proxy/call.ts'
+import type { Facts } from '../proxy/facts.ts'
 import { tellsTokens } from '../proxy/llm/usage.ts'
 import { bounded } from './bounded.ts'
 import { genAiDurations, genAiEachToken, genAiFirstTokens, genAiTokens } from './catalogue.ts'

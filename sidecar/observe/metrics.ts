@@ -1,5 +1,6 @@
-import type { Call, Facts } from '../proxy/call.ts'
+import type { Call } from '../proxy/call.ts'
 import { kinds, type KindName } from '../proxy/errors.ts'
+import type { Facts } from '../proxy/facts.ts'
 import { isSampled } from '../proxy/trace.ts'
 import { bounded } from './bounded.ts'
 import { additions, durations } from './catalogue.ts'

@@ -1,6 +1,7 @@
-import { handOver, type Call } from './call.ts'
+import type { Call } from './call.ts'
 import type { Clock } from './clock.ts'
 import type { SidecarError } from './errors.ts'
+import { handOver } from './facts.ts'
 import { offCancel, onCancel } from './life.ts'
 
 /** Waits, unless the client leaves or the time of the call is up. */

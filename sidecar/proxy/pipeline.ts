@@ -92,8 +92,8 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
       answer({ now: clock.now, defect }),
       // Above locate, for its path is not under /v1; above identify and the shedding: probes have no key, and ask when all is full.
       where(local.health, health(status.health)),
-      // Above everything that waits, and above the shedding: a call that is turned away needs no slot.
-      locate(),
+      // Above everything that waits, and above the shedding: a call that is turned away needs no slot. Below health, which it passes if that is off.
+      locate({ passHealth: !local.health }),
       // Before any work is done and before a byte of the body is read: a stranger costs one hash.
       identify(clients),
       // Below identify: what a gateway has served is no stranger's business. Above the shedding: full is when one looks.
@@ -129,8 +129,12 @@ export function pipeline(settings: Settings, around: Surroundings, ways: Ways): 
 }
 
 /** One upstream's list passes as that gives it; many upstreams are asked each for its own, by a way that is theirs alone. */
-function lists({ routing, retry: repeats, choose: among, lists: { sources, aliases } }: Ways, options: ModelsOptions): Layer {
-  if (sources.length < 2) return models(options)
+function lists(
+  { routing, retry: repeats, choose: among, lists: { sources, aliases } }: Ways,
+  options: Pick<ModelsOptions, 'clock' | 'totalMs'>,
+): Layer {
+  const [only, ...others] = sources
+  if (only !== undefined && others.length === 0) return models({ ...options, entries: only.entries })
   // Once each: the others do not wait for the repeats of one that fails, which is asked again soon.
   const asking = route({ ...routing, routes: routing.routes.slice(-1), mayAskUpstream: () => true, attempts: 1 })
   return mergedModels({ ...options, sources, aliases, ask: stack([asking, retry(repeats)], choose(among)) })

@@ -21,9 +21,10 @@ import type { Budget } from './upstream/budget.ts'
 import type { Candidate } from './upstream/candidate.ts'
 import { healthNumbers } from './upstream/health/numbers.ts'
 import type { PinBook, Pins } from './upstream/pins.ts'
-import type { Route } from './upstream/route.ts'
-import type { Change } from './upstream/standing.ts'
+import { stableOf, type Route } from './upstream/route.ts'
 import { retryWaits } from './retryWaits.ts'
+import { candidateFor, socketsOf } from './sockets.ts'
+import { tellChange } from './tellChange.ts'
 import { openPages } from './transcript.ts'
 import type { Checker } from './upstream/check/checker.ts'
 import { isChecked } from './upstream/check/isChecked.ts'
@@ -131,7 +132,7 @@ export async function openServing(config: Config, lasting: Lasting, say: Say): P
       config,
       targets,
       candidates,
-      handle: pipeline(config, surroundings, waysOf(config, { routes, ways, pins }, lasting)),
+      handle: pipeline(config, surroundings, waysOf(config, { opened, routes, ways, pins }, lasting)),
       headerLines: config.limits.headers,
       clientBodyMs: config.timeouts.clientBody,
       sockets: (url) => tunnels.get(candidateFor(url, routes, clock.now())) as TunnelOptions,
@@ -159,7 +160,12 @@ function targetKey(config: Config, upstream: Upstream): string {
 
 function waysOf(
   config: Config,
-  { routes, ways, pins }: { routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
+  {
+    opened,
+    routes,
+    ways,
+    pins,
+  }: { opened: readonly Opened[]; routes: readonly Route[]; ways: Ways['choose']['ways']; pins: Pins | undefined },
   { clock, random, epochMs, metrics, refused }: Lasting,
 ): Ways {
   const { retry, routing, streams, upstreams } = config
@@ -196,7 +202,7 @@ function waysOf(
     },
     home: ways.size < 2 ? undefined : { clock, pins, candidates: [...ways.keys()] },
     choose: { ...waits, clock, ways, epochMs },
-    lists: { sources: listSources(config, routes), aliases },
+    lists: { sources: listSources(opened, config, routes), aliases },
   }
 }
 
@@ -208,70 +214,11 @@ const statusSource = (target: OpenTarget): StatusSources['upstreams'][number] =>
   accounts: target.accounts,
 })
 
-/** Who comes to a route in place of another is no part of a trial. */
-const stableOf = (route: Route | undefined): Route | undefined => route?.split?.stable ?? route
-
-/** A session is as long as a shift: it goes to one that is usable at its beginning, and is nothing that could be tried again. */
-function candidateFor(url: string, routes: readonly Route[], now: number): Candidate {
-  const model = new URLSearchParams(url.slice(url.indexOf('?') + 1)).get('model') ?? ''
-  const route = stableOf(routes.find(({ serves }) => serves(model)) ?? routes.at(-1))
-  const all = (route?.tiers ?? []).flat().filter(({ serves, weight }) => serves(model) && weight > 0)
-  const found = all.find(({ standing }) => standing.usable(model, now)) ?? all[0] ?? routes.at(-1)?.tiers[0]?.[0]
-  if (found === undefined) throw new Error('a config without upstreams is refused before it comes here')
-  return found
-}
-
-function socketsOf(
-  { limits, timeouts }: Config,
-  candidate: Candidate,
-  targets: readonly OpenTarget[],
-  rest: Surroundings & { readonly newId: () => string },
-): TunnelOptions {
-  const target = targets.find(({ name }) => name === candidate.upstream)
-  const account = target?.accounts.find(({ credential }) => credential === candidate.credential)
-  if (target === undefined) throw new Error('a candidate without its upstream')
-  return {
-    ...rest,
-    connector: target.plainConnector,
-    upstream: { name: target.name, authority: target.url.host, base: target.base },
-    scheme: target.scheme,
-    key: account?.key,
-    limit: limits.inFlight,
-    headerLines: limits.headers,
-    // A model has nothing to think about before an upgrade.
-    firstMs: timeouts.connect,
-    idleMs: timeouts.webSocketIdle,
-    totalMs: timeouts.streamTotal,
-  }
-}
-
 /** Who asks is loaded only where somebody is to be asked. */
 async function check({ check, connections, name }: Upstream, target: OpenTarget, { clock, random, metrics }: Lasting): Promise<Checker> {
   const { openChecker } = await import('./upstream/check/checker.ts')
   const counted = (well: boolean): void => metrics.checked(name, well)
   return openChecker({ target, check, connections, clock, random, counted })
-}
-
-/** One line for each change of what is known of an upstream. */
-const tellChange =
-  ({ log: { logger }, metrics }: Lasting) =>
-  (change: Change): void => {
-    const { upstream, credential, model, from, to, forMs, why } = change
-    // Not as `credential`: whatever stands behind that name is taken for a key, and blackened.
-    const line = { upstream, ...(credential !== '' && { account: credential }), ...(model !== '' && { model }), from, to, why }
-    const back = to === 'healthy' || to === 'slow_start'
-    const time = forMs === undefined ? '' : ` for ${(forMs / 1_000).toFixed(1)} s`
-    const part = [credential !== '' && `with the key ${credential}`, model !== '' && `for ${model}`].filter(Boolean).join(', ')
-    const again = from === 'failing' ? 'answers' : 'is used'
-    const told = back ? `upstream ${upstream} ${again} again` : `upstream ${upstream} is ${inWords[to] ?? to}${time}: ${why}`
-    logger[back ? 'info' : 'warn'](line, part === '' ? told : `${told} (${part})`)
-    metrics.changed(change)
-  }
-
-/** Where the name of the state is no word, or not all of it. */
-const inWords: Partial<Record<Change['to'], string>> = {
-  probation: 'on probation',
-  failing: 'failing, and not ejected, for there are too few others',
 }
 
 /** What is told of calls, beside what clients are told. */

@@ -149,12 +149,12 @@ export function routesOf(
 }
 
 /** The upstreams as sources of models, those of the first tier first. */
-export function listSources({ upstreams, routing }: Config, routes: readonly Route[]): Source[] {
+export function listSources(opened: readonly Opened[], { routing }: Config, routes: readonly Route[]): Source[] {
   const all = routes.at(-1)?.tiers.flat() ?? []
   const isOpen = ({ weight, upstream }: Candidate): boolean => weight > 0 || (routing.overrides?.upstreams?.includes(upstream) ?? false)
-  return upstreams
-    .toSorted((one, other) => one.tier - other.tier)
-    .map(({ name, modelNames = {} }) => {
+  return opened
+    .toSorted(({ upstream: one }, { upstream: other }) => one.tier - other.tier)
+    .map(({ upstream: { name, modelNames = {} }, target }) => {
       const own = all.filter(({ upstream }) => upstream === name)
       // As a call for it would be: by the first route that is for it, and only where that leads here.
       const leadsHere = (model: string): boolean =>
@@ -164,7 +164,7 @@ export function listSources({ upstreams, routing }: Config, routes: readonly Rou
       const theirs = Map.groupBy(Object.keys(modelNames), (model) => modelNames[model])
       const namesOf = (id: string): string[] =>
         [...(theirs.get(id) ?? []), ...(Object.hasOwn(modelNames, id) ? [] : [id])].filter((model) => leadsHere(model))
-      return { name, isAsked: () => own.some(isOpen), namesOf }
+      return { name, isAsked: () => own.some(isOpen), entries: target.lists, namesOf }
     })
 }
 

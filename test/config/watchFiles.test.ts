@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { suite, test, type TestContext } from 'node:test'
 import { watchFiles } from '../../sidecar/config/watchFiles.ts'
 import { folder, mountedSecret, replaceFile } from '../fixtures/mountedSecret.ts'
@@ -95,6 +95,45 @@ suite('a change is told as soon as it is there', { concurrency: true }, () => {
     symlinkSync(join(there, 'real'), join(here, 'key'))
     const { change } = watching(t, join(here, 'key'))
     replaceFile(join(there, 'real'), 'two')
+    await change()
+  })
+
+  test('of a file that goes and comes again where a link points to', async (t) => {
+    const place = folder(t)
+    const target = join(folder(t), 'key')
+    writeFileSync(target, 'one')
+    symlinkSync(target, join(place, 'key'))
+    const { change } = watching(t, join(place, 'key'))
+    for (const text of ['two', 'three']) {
+      unlinkSync(target)
+      await change()
+      writeFileSync(target, text)
+      await change()
+    }
+  })
+
+  test('of a link in the middle of the way, in a folder of its own', async (t) => {
+    const [place, middle, versions] = [folder(t), folder(t), folder(t)]
+    for (const name of ['a', 'b', 'c']) {
+      mkdirSync(join(versions, name))
+      writeFileSync(join(versions, name, 'key'), name)
+    }
+    symlinkSync(join(versions, 'a'), join(middle, 'current'))
+    symlinkSync(join('..', basename(middle), 'current', 'key'), join(place, 'key'))
+    const { change } = watching(t, join(place, 'key'))
+    for (const name of ['b', 'c', 'a']) {
+      symlinkSync(join(versions, name), join(middle, 'next'))
+      renameSync(join(middle, 'next'), join(middle, 'current'))
+      await change()
+    }
+  })
+
+  test('of a link that leads round in a circle, and then to a file', async (t) => {
+    const place = folder(t)
+    symlinkSync('b', join(place, 'a'))
+    symlinkSync('a', join(place, 'b'))
+    const { change } = watching(t, join(place, 'a'))
+    replaceFile(join(place, 'b'), 'one')
     await change()
   })
 

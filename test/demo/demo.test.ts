@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import { parseConfig, type Config } from '../../sidecar/config/config.ts'
 import { demo } from '../../sidecar/demo/demo.ts'
+import { startProxy } from '../../sidecar/proxy/proxy.ts'
 
 /** Runs the demo with the least that can pass for a proxy: it adds the key, and goes to the next where one fails. */
 async function run(t: TestContext, port: number) {
@@ -83,6 +84,32 @@ test('a taken port is said and a free one used', async (t) => {
   const { text, config } = await run(t, port)
   assert.match(text, new RegExp(`Port ${port} is taken, so a free one is used\\.`))
   assert.notEqual(config.listen.port, port)
+})
+
+test('a port that somebody takes between the look and the start is left to them', async (t) => {
+  // Several demos were started at once: all found 9090 free, and all but one ended.
+  const others = ['listen', 'admin', 'control'] as const
+  const lost: number[] = []
+  const running = await demo({
+    port: 0,
+    out: new PassThrough(),
+    startProxy: async (text) => {
+      const { config } = await parseConfig(text, 'demo')
+      const which = others[lost.length]
+      if (which !== undefined) {
+        const { port } = config[which]
+        const other = createServer().listen(port, '127.0.0.1')
+        await once(other, 'listening')
+        t.after(() => other.close())
+        lost.push(port)
+      }
+      const proxy = await startProxy({ config, warnings: [], env: {}, write: () => {} })
+      assert.ok(!lost.includes(proxy.port) && !lost.includes(config.admin.port))
+      return { url: `http://localhost:${proxy.port}`, close: proxy.close }
+    },
+  })
+  await running.close()
+  assert.equal(lost.length, 3)
 })
 
 test('on a terminal titles are bold, unless colour is not wanted', async () => {

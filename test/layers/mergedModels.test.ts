@@ -22,7 +22,12 @@ function merging(steps: Readonly<Record<'a' | 'b', readonly Step[]>>) {
   const clock = handClock()
   const asked = { a: 0, b: 0 }
   const open = { a: true, b: true }
-  const sources = (['a', 'b'] as const).map((name) => ({ name, isAsked: () => open[name], namesOf: (id: string) => [id] }))
+  const sources = (['a', 'b'] as const).map((name) => ({
+    name,
+    isAsked: () => open[name],
+    entries: new Map(),
+    namesOf: (id: string) => [id],
+  }))
   const handle = mergedModels({
     clock,
     totalMs: 600_000,

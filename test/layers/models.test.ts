@@ -24,7 +24,7 @@ function caching(...steps: ((call: Call) => Promise<Reply>)[]) {
     const step = steps[asked++]
     return step === undefined ? Promise.reject(new Error('asked too often')) : step(call)
   }
-  const handle = models({ clock, totalMs: 600_000 })(next)
+  const handle = models({ clock, totalMs: 600_000, entries: new Map() })(next)
   const ask = async (): Promise<unknown[]> => {
     const reply = await handle(aCall({ method: 'GET', path: '/models', body: undefined, headers: [], facts: { operation: 'models' } }))
     return [reply.own?.[1], reply.headers['age'], textOf(reply)]

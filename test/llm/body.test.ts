@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { scanBody } from '../../sidecar/proxy/llm/body.ts'
+import { closingQuote, scanBody, stringEnd } from '../../sidecar/proxy/llm/body.ts'
 import { processorMs } from '../fixtures/processorMs.ts'
 
 /** What JSON.parse says of the same text; of a name that comes twice the scan takes the first. */
@@ -85,6 +85,22 @@ test('no garbage makes the scan throw or hang', () => {
         assert.equal(typeof stream, 'boolean')
       },
     ),
+    { numRuns: 5_000 },
+  )
+})
+
+test('a string ends at its first quote that is not escaped, however long it is, and not beyond what may be looked at', () => {
+  const text = fc.array(fc.constantFrom('a', 'b'.repeat(15), 'c'.repeat(31), '\\\\', '\\"', '\\n', '€'), { maxLength: 12 })
+  fc.assert(
+    fc.property(text, fc.constantFrom('', '"', '"x"', '"\\'), fc.nat(40), (parts, rest, less) => {
+      const inside = Buffer.byteLength(parts.join(''))
+      const bytes = Buffer.from(`{"${parts.join('')}${rest}`)
+      const end = rest === '' ? -1 : 2 + inside
+      assert.equal(closingQuote(bytes, 2, bytes.length), end)
+      assert.equal(stringEnd(bytes, 1), end < 0 ? bytes.length : end + 1)
+      const far = bytes.length - less
+      assert.equal(closingQuote(bytes, 2, far), end < far ? end : -1)
+    }),
     { numRuns: 5_000 },
   )
 })

@@ -3,7 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { accessLog, endOf } from '../../sidecar/observe/accessLog.ts'
 import type { Level } from '../../sidecar/observe/log.ts'
-import type { Call, Facts } from '../../sidecar/proxy/call.ts'
+import type { Call } from '../../sidecar/proxy/call.ts'
+import type { Facts } from '../../sidecar/proxy/facts.ts'
 import { aCall } from '../fixtures/calls.ts'
 
 type Line = Record<string, unknown>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { metrics, type Metrics } from '../../sidecar/observe/metrics.ts'
-import type { Facts } from '../../sidecar/proxy/call.ts'
+import type { Facts } from '../../sidecar/proxy/facts.ts'
 import { aCall } from '../fixtures/calls.ts'
 import { parseExposition, type Series } from './exposition.ts'
 

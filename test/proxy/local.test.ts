@@ -154,20 +154,6 @@ test('where clients are configured, /health is for everyone and /v1/stats for cl
   assert.equal((await fetch(`${sidecar.url}/stats`)).status, 401)
 })
 
-test('switched off, the paths are what they were: the upstream is asked for /v1/stats, and /health is not found', async (t) => {
-  const upstream = await provider(t, answers(200, { theirs: true }))
-  const sidecar = await startSidecar(t, upstream.url, { local: { health: false, stats: false, streamAlias: false } })
-  assert.equal((await fetch(`${sidecar.origin}/health`)).status, 404)
-  assert.deepEqual(await (await fetch(`${sidecar.url}/stats`)).json(), { theirs: true })
-  const alias = await fetch(`${sidecar.url}/chat/completions/stream`, { method: 'POST', body: '{"model":"m"}' })
-  assert.deepEqual(await alias.json(), { theirs: true })
-  assert.deepEqual(
-    upstream.seen.map(({ path }) => path),
-    ['/v1/stats', '/v1/chat/completions/stream'],
-  )
-  assert.equal((await upstream.seen[1]?.whole)?.toString(), '{"model":"m"}')
-})
-
 test('other methods and near misses are not answered here', async (t) => {
   const upstream = await provider(t, answers(404))
   const sidecar = await startSidecar(t, upstream.url)

@@ -6,7 +6,7 @@ import { suite, test, type TestContext } from 'node:test'
 import { connect } from 'node:tls'
 import { WebSocket } from 'ws'
 import { folder, mountedSecret, replaceFile } from '../fixtures/mountedSecret.ts'
-import { chat, paced, provider } from '../fixtures/provider.ts'
+import { answers, chat, paced, provider } from '../fixtures/provider.ts'
 import { testCertificates } from '../fixtures/providerTls.ts'
 import { rawClient } from '../fixtures/rawClient.ts'
 import { runOutrider, type Outrider } from '../fixtures/runOutrider.ts'
@@ -159,7 +159,7 @@ test('what a running proxy cannot move is refused with the word that it needs a 
 })
 
 test('what Outrider answers itself and the status follow a reload; what is known of an unchanged upstream stays', async (t) => {
-  const upstream = await provider(t, chat('hi'))
+  const upstream = await provider(t, (exchange) => (exchange.req.url === '/health' ? answers(418) : chat('hi'))(exchange))
   const control = { off: false, port: 0 }
   const corsOf = (origin: string) => ({ cors: { origins: [origin] } })
   const outrider = await reloading(t, upstream.url, { control, ...corsOf('https://b.example') })
@@ -181,7 +181,7 @@ test('what Outrider answers itself and the status follow a reload; what is known
     'config reloaded',
   )
   assert.equal(await preflight(), 'https://a.example')
-  assert.equal((await fetch(outrider.url.replace('/v1', '/health'))).status, 404)
+  assert.equal((await fetch(outrider.url.replace('/v1', '/health'))).status, 418)
   const after = await told()
   assert.notEqual(after.config.hash, before.config.hash)
   assert.deepEqual(Object.keys(await metric(outrider, 'outrider_config_info')), [after.config.hash])

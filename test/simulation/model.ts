@@ -1,5 +1,6 @@
-import { closeAttempt, handOver, type Call, type Handler, type Headers } from '../../sidecar/proxy/call.ts'
+import type { Call, Handler, Headers } from '../../sidecar/proxy/call.ts'
 import { SidecarError } from '../../sidecar/proxy/errors.ts'
+import { closeAttempt, handOver } from '../../sidecar/proxy/facts.ts'
 import { offCancel, onCancel, onOver } from '../../sidecar/proxy/life.ts'
 import { incoming } from '../../sidecar/proxy/upstream/incoming.ts'
 import { isDown, limitedUntil, type Faults } from './faults.ts'

@@ -42,6 +42,8 @@ function verdictOf(outcome: Outcome): Verdict | undefined {
     case 'policy':
     case 'unsupported':
       return 'refused'
+    case 'asked':
+    case 'unwell':
     case 'client_abort':
     case 'busy':
     case 'sidecar':

@@ -1,5 +1,6 @@
-import { localReply, noteFailure, type Call, type Headers, type Layer, type Reply, type Sink } from '../call.ts'
+import { localReply, type Call, type Headers, type Layer, type Reply, type Sink } from '../call.ts'
 import { asSidecarError, kinds, type SidecarError } from '../errors.ts'
+import { noteFailure } from '../facts.ts'
 import { anthropicError, anthropicErrorEvent, openAiError, openAiErrorEvent, type ErrorFacts } from '../llm/errorShape.ts'
 import { isAnthropic } from '../llm/operation.ts'
 import { isEventStream } from '../llm/sse.ts'

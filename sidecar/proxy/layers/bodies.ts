@@ -1,4 +1,5 @@
-import { bodyMargin, isUpload, type Bodies, type Headers, type Layer, type Reply } from '../call.ts'
+import { isUpload, type Headers, type Layer, type Reply } from '../call.ts'
+import { bodyMargin, type Bodies } from '../facts.ts'
 
 /** Keeps the beginnings of both bodies for the log, where somebody has asked for that: of text, up to `most` bytes each. */
 export function bodies(most: number): Layer {

@@ -1,10 +1,19 @@
-import { closeAttempt, handOver, type Call, type Handler, type Reply } from '../call.ts'
+import type { Call, Handler, Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, kinds, SidecarError, type KindName } from '../errors.ts'
+import { closeAttempt, handOver } from '../facts.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
 import { waitHint } from '../llm/hints.ts'
 import { namesModel } from '../llm/operation.ts'
-import { againAfter, outcomeOfErrorEvent, outcomeOfFailure, outcomeOfReply, outcomes, type Outcome } from '../llm/outcome.ts'
+import {
+  againAfter,
+  outcomeOfErrorEvent,
+  outcomeOfFailure,
+  outcomeOfHealth,
+  outcomeOfReply,
+  outcomes,
+  type Outcome,
+} from '../llm/outcome.ts'
 import { isNoJson, isOnlyError, isSpoiled } from '../llm/spoiled.ts'
 import { isEventStream } from '../llm/sse.ts'
 import { peek, type Peeked } from '../peek.ts'
@@ -134,10 +143,11 @@ function answered({ call: { facts }, plan, candidate, clock, beganMs }: Attempte
 /** Finds out what an answer says, as far as that is known before the client gets any of it. */
 function judged({ call, plan, clock, epochMs, alone }: Attempted, reply: Reply): Reply | Promise<Reply> {
   const { status, headers } = reply
-  if (status >= 400) return judgedByError(call, plan, reply, { clock, epochMs })
-  decided(plan, 'good', 'none')
   const { operation } = call.facts
-  if (status !== 200 || !namesModel(operation) || call.method === 'HEAD') return reply
+  if (status >= 400) return operation === 'health' ? judgedByHealth(plan, reply) : judgedByError(call, plan, reply, { clock, epochMs })
+  decided(plan, 'good', 'none')
+  if (status !== 200 || !namesModel(operation) || call.method === 'HEAD')
+    return operation === 'health' ? judgedByHealth(plan, reply) : reply
   if (isEventStream(status, headers)) {
     const first = reply.told?.().first
     const data = first === undefined ? undefined : errorEventIn(first)
@@ -150,6 +160,12 @@ function judged({ call, plan, clock, epochMs, alone }: Attempted, reply: Reply):
   const here = reply.complete() ? reply.waiting?.() : undefined
   if (here === undefined) return judgedAsWhole(call, plan, reply, clock)
   judgedByBytes(call, plan, headers, { start: here.length === 1 && here[0] !== undefined ? here[0] : Buffer.concat(here), whole: true })
+  return reply
+}
+
+function judgedByHealth(plan: Plan, reply: Reply): Reply {
+  const outcome = outcomeOfHealth(reply.status)
+  decided(plan, outcome, outcomes[outcome].again)
   return reply
 }
 
@@ -205,8 +221,9 @@ async function looked(call: Call, reply: Reply, clock: Clock, ...[most, ms]: rea
 /** What the client or we are to blame for says nothing of the upstream. */
 export const conditionOf = (kind: KindName): 'failed' | undefined => (kinds[kind].fault === 'upstream' ? 'failed' : undefined)
 
-/** As `/health` says it: who refuses a key, or calls for now, is there and of no use, whatever the call was. */
-function conditionOfAnswer(outcome: Outcome): 'failed' | 'refused' | 'good' {
+/** As our `/health` says it: who refuses a key, or calls for now, is there and of no use, whatever the call was; what its own says is not ours. */
+function conditionOfAnswer(outcome: Outcome): 'failed' | 'refused' | 'good' | undefined {
+  if (outcome === 'asked' || outcome === 'unwell') return undefined
   const { effect } = outcomes[outcome]
   if (effect === 'none') return 'good'
   return effect === 'hard' || effect === 'soft' || effect === 'brief' ? 'failed' : 'refused'

@@ -1,6 +1,7 @@
-import { closeAttempt, isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
+import { isUpload, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError } from '../errors.ts'
+import { closeAttempt } from '../facts.ts'
 import { featuresOf } from '../llm/features.ts'
 import { generates } from '../llm/operation.ts'
 import { outcomes, type Trigger } from '../llm/outcome.ts'

@@ -9,7 +9,7 @@ export interface Document {
 /** `GET /health`, beside the paths of the API: who asks for it need not know where they begin. */
 export function health(document: () => Document): Layer {
   return (next) => (call) => {
-    if (call.path !== undefined || !isHealth(call.target) || !isReading(call)) return next(call)
+    if (!asksForHealth(call)) return next(call)
     call.facts.operation = 'health'
     return Promise.resolve(replyOf(document()))
   }
@@ -20,7 +20,9 @@ export function stats(document: () => Document): Layer {
   return (next) => (call) => (call.facts.operation === 'stats' && isReading(call) ? Promise.resolve(replyOf(document())) : next(call))
 }
 
-const isHealth = (target: string): boolean => target === '/health' || target.startsWith('/health?')
+/** The one path beside those of the API, and nothing that is merely like it. */
+export const asksForHealth = (call: Call): boolean => call.path === undefined && /^\/health(?:\?|$)/.test(call.target) && isReading(call)
+
 const isReading = ({ method }: Call): boolean => method === 'GET' || method === 'HEAD'
 
 const replyOf = ({ status, json }: Document) =>

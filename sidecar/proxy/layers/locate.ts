@@ -1,18 +1,32 @@
-import type { Layer } from '../call.ts'
+import type { Call, Layer } from '../call.ts'
 import { SidecarError } from '../errors.ts'
 import { operationOf } from '../llm/operation.ts'
+import { asksForHealth } from './local.ts'
+
+export interface LocateOptions {
+  /** `GET /health` is the upstream's to answer. */
+  readonly passHealth: boolean
+}
 
 /** Turns away what is not under /v1, and any path that could climb out of the upstream's base path. */
-export function locate(): Layer {
+export function locate({ passHealth }: LocateOptions): Layer {
   return (next) => (call) => {
     const { path } = call
-    if (path === undefined)
-      return Promise.reject(new SidecarError('not_found', 'only paths under /v1 are served here: let the base URL of the app end in /v1'))
+    if (path === undefined) {
+      if (!passHealth || !isHealthPassed(call)) return Promise.reject(new SidecarError('not_found', notFound))
+      call.facts.operation = 'health'
+      return next(call)
+    }
     if (climbs(path)) return Promise.reject(new SidecarError('bad_request', 'the path holds "." or ".." segments, plain or encoded'))
     call.facts.operation = operationOf(path)
     return next(call)
   }
 }
+
+const notFound = 'only paths under /v1 are served here: let the base URL of the app end in /v1'
+
+/** A question that comes with a body is none. */
+const isHealthPassed = (call: Call): boolean => asksForHealth(call) && call.body === undefined
 
 /** More layers of encoding than any server takes off, and than any honest path has. */
 const mostLayers = 4

@@ -1,6 +1,7 @@
-import { closeAttempt, handOver, localReply, newFacts, type Call, type Facts, type Handler, type Layer, type Reply } from '../call.ts'
+import { localReply, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
+import { closeAttempt, handOver, newFacts, type Facts } from '../facts.ts'
 import { ask, freshMs, keptUnder, keyOf, mostKeys, newEntry, patienceMs, quietMs, type Answer, type Entry } from '../keptList.ts'
 import { offCancel, onCancel } from '../life.ts'
 import { mergedLists, modelList, type MergedList, type ModelList } from '../llm/modelList.ts'
@@ -11,6 +12,8 @@ export interface Source {
   readonly name: string
   /** False while no call may go there. */
   readonly isAsked: () => boolean
+  /** What it has said, over all configs. */
+  readonly entries: Map<string, Entry>
   /** What clients can ask for to get the model that it calls so. */
   readonly namesOf: (id: string) => readonly string[]
 }
@@ -21,7 +24,7 @@ export interface ListOptions {
   readonly aliases: Readonly<Record<string, string>>
 }
 
-export interface MergedModelsOptions extends ModelsOptions, ListOptions {
+export interface MergedModelsOptions extends Pick<ModelsOptions, 'clock' | 'totalMs'>, ListOptions {
   /** The way to the upstream that a call wishes for. */
   readonly ask: Handler
 }
@@ -50,14 +53,25 @@ const longestMs = 15_000
  */
 export function mergedModels(options: MergedModelsOptions): Layer {
   const shelves = new Map<string, Shelf>()
-  const newShelf = (): Shelf => ({
-    parts: options.sources.map((source) => ({ source, entry: newEntry(), read: undefined, failure: undefined })),
+  const most = Math.max(2, Math.floor(mostKeys / options.sources.length))
+  const newShelf = (key: string): Shelf => ({
+    parts: options.sources.map((source) => ({
+      source,
+      // Apart from what passed as it came while there was one upstream: that need not be a list.
+      entry: keptUnder(source.entries, `merged ${key}`, newEntry, most),
+      read: undefined,
+      failure: undefined,
+    })),
     merged: undefined,
   })
-  const most = Math.max(2, Math.floor(mostKeys / options.sources.length))
   const listFor = (call: Call): Promise<Listed> => {
     const whole = { ...call, path: wholeList(call) }
-    return lookUp(whole, keptUnder(shelves, keyOf(whole), newShelf, most), options)
+    const key = keyOf(whole)
+    return lookUp(
+      whole,
+      keptUnder(shelves, key, () => newShelf(key), most),
+      options,
+    )
   }
   return (next) => async (call) => {
     // Who asks for one upstream gets the list of that one, as it is.

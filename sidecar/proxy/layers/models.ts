@@ -8,6 +8,8 @@ export interface ModelsOptions {
   readonly clock: Clock
   /** The bound of a call that is no stream. */
   readonly totalMs: number
+  /** What the upstream has said, over all configs. */
+  readonly entries: Map<string, Entry>
 }
 
 export type Cached = 'hit' | 'miss' | 'stale'
@@ -17,14 +19,19 @@ export type Cached = 'hit' | 'miss' | 'stale'
  * once share one attempt. While the upstream is down the old list is served; the answer says so.
  */
 export function models(options: ModelsOptions): Layer {
-  const entries = new Map<string, Entry>()
-  return (next) => (call) => (asksForList(call) ? listFor(call, next, keptUnder(entries, keyOf(call), newEntry), options) : next(call))
+  return (next) => (call) =>
+    asksForList(call) ? listFor(call, next, keptUnder(options.entries, keyOf(call), newEntry), options) : next(call)
 }
 
 export const asksForList = ({ facts, method, body }: Call): boolean =>
   facts.operation === 'models' && method === 'GET' && body === undefined
 
-async function listFor(call: Call, next: Handler, entry: Entry, { clock, totalMs }: ModelsOptions): Promise<Reply> {
+async function listFor(
+  call: Call,
+  next: Handler,
+  entry: Entry,
+  { clock, totalMs }: Pick<ModelsOptions, 'clock' | 'totalMs'>,
+): Promise<Reply> {
   const now = clock.now()
   const { list } = entry
   if (list !== undefined && now - entry.listedMs < freshMs) return served(list, 'hit', now - entry.listedMs)

@@ -1,5 +1,6 @@
-import { handOver, isUpload, type Call, type Layer, type Sink, type Tap, type Upload } from '../call.ts'
+import { isUpload, type Call, type Layer, type Sink, type Tap, type Upload } from '../call.ts'
 import { SidecarError } from '../errors.ts'
+import { handOver } from '../facts.ts'
 import { onCancel, offCancel, onOver } from '../life.ts'
 import { scanBody } from '../llm/body.ts'
 

@@ -1,6 +1,7 @@
 import { backoff } from '../backoff.ts'
-import { closeAttempt, handOver, isUpload, type Call, type Facts, type Layer, type Reply } from '../call.ts'
+import { isUpload, type Call, type Layer, type Reply } from '../call.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
+import { closeAttempt, handOver, type Facts } from '../facts.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
 import { outcomeOfErrorEvent, outcomeOfFailure, outcomes } from '../llm/outcome.ts'
 import { canGoOn, resumableRequest } from '../llm/resume/goOn.ts'

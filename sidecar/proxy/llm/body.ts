@@ -121,16 +121,32 @@ export function skipSpace(body: Buffer, from: number): number {
 
 /** Just behind the string that opens at `from`; the end of the body when it never closes. */
 export function stringEnd(body: Buffer, from: number): number {
-  let at = from + 1
-  for (;;) {
-    const close = body.indexOf(quote, at)
-    if (close < 0) return body.length
+  const close = closingQuote(body, from + 1, body.length)
+  return close < 0 ? body.length : close + 1
+}
+
+/** Names, short values and what stands between two quotes of code are over before Node's search, which is faster for all that is longer, would have begun. */
+const byHand = 32
+
+/** Of the string whose text begins at `from`, behind its quote; -1 where it is not in sight. */
+export function closingQuote(bytes: Buffer, from: number, far: number): number {
+  let at = from
+  while (at < far) {
+    const near = Math.min(far, at + byHand)
+    for (; at < near; at++) {
+      const byte = bytes[at]
+      if (byte === quote) return at
+      if (byte === backslash) at++
+    }
+    const close = bytes.indexOf(quote, at)
+    if (close < 0 || close >= far) return -1
     let slashes = 0
-    while (body[close - 1 - slashes] === backslash) slashes++
+    while (bytes[close - 1 - slashes] === backslash) slashes++
     // A quote behind an odd number of backslashes is part of the text.
-    if (slashes % 2 === 0) return close + 1
+    if (slashes % 2 === 0) return close
     at = close + 1
   }
+  return -1
 }
 
 /** Just behind the value that begins at `from`. */

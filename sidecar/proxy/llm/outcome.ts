@@ -72,14 +72,18 @@ export const outcomes = {
   /** Our own bounds stopped it before the upstream heard of it. */
   busy: row('other', 'none', free, ''),
   sidecar: row('none', 'none', free, ''),
+  /** Asked how it is, it has said so. No call went well by that, and none has failed. */
+  asked: row('none', 'none', free, ''),
+  /** And what it said is that it cannot serve now: another may be better off. */
+  unwell: row('other', 'none', free, ''),
 } as const satisfies Record<string, Row>
 
 export type Outcome = keyof typeof outcomes
 
-/** It failed as such, or has no connection left: with another of its keys it would hardly fare better. */
+/** It failed as such, has no connection left, or says itself how it is: with another of its keys it would hardly fare better. */
 export function isOfUpstream(outcome: Outcome): boolean {
   const { effect } = outcomes[outcome]
-  return effect === 'hard' || effect === 'soft' || outcome === 'busy'
+  return effect === 'hard' || effect === 'soft' || outcome === 'busy' || outcome === 'unwell'
 }
 
 /** How far an attempt had come: `precommit` has the head of the answer, `committed` has given some of it to the client. */
@@ -128,6 +132,9 @@ export function outcomeOfReply(status: number, bodyStart: Buffer | undefined): O
   if (status < 400) return 'good'
   return outcomeOf(status, errorSaid(bodyStart))
 }
+
+/** The same of an answer to `GET /health`, which may be another's than that of the model, and may know nothing of keys. */
+export const outcomeOfHealth = (status: number): Outcome => (status >= 500 || status === 429 ? 'unwell' : 'asked')
 
 /** The outcome of an answer that began well and whose first event, or whole body, is an error. */
 export function outcomeOfErrorEvent(data: Buffer): Outcome {

@@ -1,4 +1,4 @@
-import { skipSpace } from './body.ts'
+import { closingQuote, skipSpace } from './body.ts'
 
 /** The counts that APIs tell, each under the names it has there; -1 for what is not told. */
 export interface TokensTold {
@@ -21,7 +21,7 @@ export interface TokensTold {
 const longest = 8 * 1024
 /** More digits are no count of tokens, and no safe integer. */
 const mostDigits = 15
-const [quote, backslash, colon, opening, closing, list, listEnd] = [0x22, 0x5c, 0x3a, 0x7b, 0x7d, 0x5b, 0x5d]
+const [quote, colon, opening, closing, list, listEnd] = [0x22, 0x3a, 0x7b, 0x7d, 0x5b, 0x5d]
 
 /**
  * Reads the object that begins behind `from`, a colon before it. By hand, for it is done for every call: to make text of it, parse that, and ask
@@ -143,13 +143,3 @@ function numberAt(bytes: Buffer, from: number, to: number): number {
 
 /** A fraction or an exponent follows, and so it is no count. */
 const goesOn = (byte: number | undefined): boolean => byte === 0x2e || byte === 0x65 || byte === 0x45
-
-/** Of the string that begins at `from`, behind its quote; -1 where it is not in sight. */
-export function closingQuote(bytes: Buffer, from: number, far: number): number {
-  for (let at = from; at < far; at++) {
-    const byte = bytes[at]
-    if (byte === quote) return at
-    if (byte === backslash) at++
-  }
-  return -1
-}

@@ -1,6 +1,6 @@
 import type { Operation } from './operation.ts'
-import { textAt } from './body.ts'
-import { closingQuote, holds, pastColon, toldByBoth, tokensTold, type TokensTold } from './tokensTold.ts'
+import { closingQuote, textAt } from './body.ts'
+import { holds, pastColon, toldByBoth, tokensTold, type TokensTold } from './tokensTold.ts'
 
 /** What an answer says of itself; -1 where it says nothing. */
 export interface Usage {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { handOver, noteFailure, type Call, type Headers, type Reply, type Sink, type Tap } from '../call.ts'
+import type { Call, Headers, Reply, Sink, Tap } from '../call.ts'
 import type { Clock } from '../clock.ts'
+import { handOver, noteFailure } from '../facts.ts'
 import { cancel } from '../life.ts'
 import { endsOf, keepEnds } from '../llm/answerEnds.ts'
 import { writeReplyHead } from './replyHead.ts'

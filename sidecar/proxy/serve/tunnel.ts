@@ -1,9 +1,10 @@
 import { Agent, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { noteFailure, stack, type Call, type Handler, type Layer, type Reply } from '../call.ts'
+import { stack, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
+import { noteFailure } from '../facts.ts'
 import { admit, type Admission } from '../layers/admit.ts'
 import { answer } from '../layers/answer.ts'
 import { body } from '../layers/body.ts'
@@ -153,7 +154,7 @@ function wayOf(options: TunnelOptions, problem: SidecarError | undefined, carrie
   const above: readonly Layer[] = [measure(report, clock.now), answer({ now: clock.now, defect })]
   if (problem !== undefined) return stack(above, () => Promise.reject(problem))
   const below: readonly Layer[] = [
-    locate(),
+    locate({ passHealth: false }),
     identify(clients),
     admit(limit, admission),
     deadline({ clock, totalMs, streamTotalMs: totalMs }),

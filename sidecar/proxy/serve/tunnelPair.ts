@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { Facts } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
+import type { Facts } from '../facts.ts'
 import { closeFrame, frames, type Frames } from './frames.ts'
 
 export interface PairOptions {

@@ -1,6 +1,7 @@
-import { closeAttempt, handOver, type Handler, type Reply } from '../call.ts'
+import type { Call, Handler, Reply } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
+import { closeAttempt, handOver } from '../facts.ts'
 import { attempt } from './attempt.ts'
 import { pathAt } from './pathAt.ts'
 import type { Pool } from './pool.ts'
@@ -18,6 +19,9 @@ export interface DispatchOptions {
 export function dispatch(options: DispatchOptions): Handler {
   const { name, base, pool, clock, writeMs } = options
   const { giveBack } = pool
+  // As the app's /v1 stands for the base URL, what is beside the one is beside the other.
+  const beside = { path: base.path.replace(/\/+[^/]*$/, ''), query: base.query }
+  const pathFor = ({ path, target }: Call): string => (path === undefined ? pathAt(beside, target) : pathAt(base, path))
   return (call) =>
     new Promise<Reply>((give, refuse) => {
       if (base.path === '' && looksLikeHost(call.path)) {
@@ -40,7 +44,7 @@ export function dispatch(options: DispatchOptions): Handler {
         call.life,
         call.fresh,
         (connection) => {
-          attempt({ call, path: pathAt(base, call.path ?? ''), connection, clock, writeMs, give, refuse: refused, giveBack })
+          attempt({ call, path: pathFor(call), connection, clock, writeMs, give, refuse: refused, giveBack })
         },
         refused,
       )

@@ -63,3 +63,6 @@ export interface Split {
   /** The side on which an attempt was made. */
   readonly sideOf: (model: string, standing: Standing | undefined) => SideName
 }
+
+/** Who comes to a route in place of another is no part of a trial. */
+export const stableOf = (route: Route | undefined): Route | undefined => route?.split?.stable ?? route

@@ -42,7 +42,7 @@ export function settle(plan: Plan, { what, why, condition }: Ended, { clock, beg
 }
 
 /** These say nothing of the upstream. */
-const aboutTheCall: ReadonlySet<Outcome> = new Set(['client', 'unsupported', 'context', 'policy', 'busy', 'sidecar'])
+const aboutTheCall: ReadonlySet<Outcome> = new Set(['client', 'unsupported', 'context', 'policy', 'busy', 'sidecar', 'asked', 'unwell'])
 
 /** Whether the others of its tier, or those below, can do without one; with a host go all of its accounts. */
 function judge(plan: Plan, candidate: Candidate, now: number): (one: Health, wholeHost: boolean) => boolean {

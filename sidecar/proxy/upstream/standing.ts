@@ -126,7 +126,9 @@ export function openStanding(host: Host, credential: string, currentKey: () => s
     level.told = state
     level.toldUntil = until
     const of = level === atHost ? '' : credential
-    changed({ upstream, credential: of, model, from: told, to: state, forMs: until === undefined ? undefined : until - now, why })
+    // It has come to that by time alone: what happened just now is about something else.
+    const reason = state === 'probation' ? 'no call has gone well there since' : why
+    changed({ upstream, credential: of, model, from: told, to: state, forMs: until === undefined ? undefined : until - now, why: reason })
   }
 
   const standing: Standing = {

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Scheme } from '../layers/credential.ts'
 import type { Credential } from '../credentials.ts'
 import type { Handler } from '../call.ts'
+import type { Entry } from '../keptList.ts'
 import type { Target } from '../pipeline.ts'
 import { checked, type Checked } from './check/checked.ts'
 import type { Condition } from './condition.ts'
@@ -27,6 +28,8 @@ export interface OpenTarget extends Target {
   readonly checked: Checked
   /** As `dispatch`, for paths that do not begin at its base. */
   readonly dispatchFromRoot: Handler
+  /** The lists of models that it has given. */
+  readonly lists: Map<string, Entry>
   /** For what must not become HTTP/2. */
   readonly plainConnector: Connector
   /** What no log may hold. */
@@ -94,6 +97,7 @@ export function openTarget(
     url,
     base,
     pool: connections,
+    lists: new Map(),
     plainConnector: dialler(false, false),
     scheme: schemeOf(upstream.auth),
     accounts,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { alone, bothFail, good, healthOf, isGood, takenOver } from '../../fixtures/failing.ts'
-import { answers, type Step } from '../../fixtures/provider.ts'
+import { answers, provider, type Step } from '../../fixtures/provider.ts'
+import { startByHand } from '../../fixtures/startSidecar.ts'
 import { ask, askedOf, startUpstreams } from '../../fixtures/startUpstreams.ts'
 
 const error = (message: string, code: string, type: string): object => ({ error: { message, type, param: null, code } })
@@ -43,6 +44,16 @@ test('an account without money is not asked again for minutes, for no model, and
   await sidecar.logged('is exhausted for 300.0 s')
   assert.equal((await healthOf(sidecar))[0]?.state, 'healthy', 'one account is enough')
   assert.doesNotMatch(sidecar.log(), /sk-test/)
+})
+
+test('one whose time is over is told to be on probation for want of a call that goes well, not for what the last one met', async (t) => {
+  const upstream = await provider(t, [answers(429, error('x', 'insufficient_quota', 'x')), answers(429)])
+  const sidecar = await startByHand(t, upstream.url)
+  await ask(sidecar)
+  await sidecar.logged('is exhausted for 300.0 s: status 429, no quota or money is left')
+  sidecar.clock.pass(300_001)
+  await ask(sidecar, { model: 'other' })
+  await sidecar.logged('upstream fake is on probation: no call has gone well there since')
 })
 
 test('a limit per minute that speaks of a quota is a limit', async (t) => {
