@@ -31,7 +31,10 @@ export async function commandLine(args: readonly string[], env: Env): Promise<nu
   if (name === '--help' || name === '-h' || name === 'help') return say(usage)
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (command === undefined) {
-    return complain(exitCodes.usage, `There is no command "${name}".${proposal(name, Object.keys(commands))}\n\n${inShort(usage, '')}`)
+    return complain(
+      exitCodes.usage,
+      `There is no command "${name}".${proposal(name, Object.keys(commands)) || ` There are ${Object.keys(commands).join(', ')}.`}\n\n${inShort(usage, '')}`,
+    )
   }
   try {
     if (rest.includes('--help') || rest.includes('-h')) return say(command.usage)

@@ -119,21 +119,22 @@ function stepsOf(path: readonly v.IssuePathItem[] = []): Path {
 // A ConfigMap and a Secret hold at most 1 MiB.
 const largestFile = '1MiB'
 
-/** Reads a text file of a config; throws `ConfigRefused` with a sentence. */
-export async function readText(path: string): Promise<string> {
+/** Reads a text file of a config, or one that a setting names; throws `ConfigRefused` with a sentence. */
+export async function readText(path: string, setting = ''): Promise<string> {
   try {
     const { size } = await stat(path)
-    if (size > parseSize(largestFile)) throw refusal(path, `is larger than ${formatSize(parseSize(largestFile))}`)
+    if (size > parseSize(largestFile))
+      throw refusal(path, setting, `is larger than ${formatSize(parseSize(largestFile))}, the most that is read`)
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
   } catch (cause) {
     if (cause instanceof ConfigRefused) throw cause
     const isUnreadable = cause instanceof Error && 'code' in cause && cause.code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
-    throw refusal(path, isUnreadable ? 'is not UTF-8 text' : fileFault(cause))
+    throw refusal(path, setting, isUnreadable ? 'is not UTF-8 text' : fileFault(cause))
   }
 }
 
-function refusal(source: string, message: string): ConfigRefused {
-  return new ConfigRefused(source, [{ path: '', message } satisfies Problem])
+function refusal(source: string, path: string, message: string): ConfigRefused {
+  return new ConfigRefused(source, [{ path, message } satisfies Problem])
 }
 
 export function freeze<Value>(value: Value): Frozen<Value> {

@@ -36,8 +36,8 @@ const client = mapping({
   name: required(name, { help: 'What metrics and logs call this client.' }),
   sha256: required(
     v.pipe(
-      v.string('is not the SHA-256 of a client key: 64 hex digits'),
-      v.regex(/^[0-9a-fA-F]{64}$/, 'is not the SHA-256 of a client key: 64 hex digits'),
+      v.string('is not the SHA-256 of a client key, which is 64 hex digits'),
+      v.regex(/^[0-9a-fA-F]{64}$/, 'is not the SHA-256 of a client key, which is 64 hex digits'),
       v.toLowerCase(),
     ),
     { help: 'SHA-256 of the key that the client sends, in hex. The key itself is written nowhere.' },

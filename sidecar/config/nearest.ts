@@ -1,9 +1,9 @@
-/** The name that was probably meant: at most one slip in three letters away, and nearer than the others. */
+/** The name that was probably meant: at most one slip in three letters away, not every letter of it, and nearer than the others. */
 export function nearest(written: string, names: readonly string[]): string | undefined {
   const wanted = written.toLowerCase()
   const [best] = names
     .map((name) => ({ name, slips: distance(wanted, name.toLowerCase()) }))
-    .filter(({ name, slips }) => slips <= Math.max(1, Math.floor(name.length / 3)))
+    .filter(({ name, slips }) => slips < name.length && slips <= Math.max(1, Math.floor(name.length / 3)))
     .toSorted((one, other) => one.slips - other.slips)
   return best?.name
 }

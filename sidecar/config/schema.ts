@@ -174,9 +174,15 @@ const network = mapping({
     help: 'How long an answer of DNS is used; 0s asks every time.',
     reason: 'A failing resolver is bridged, and a moved upstream found within minutes.',
   }),
-  hostAliases: optional(named(host, v.pipe(v.array(ipAddress, 'must be a list of IP addresses'), v.minLength(1, 'is empty'))), {
-    help: 'Fixed addresses of hosts, as in /etc/hosts.',
-  }),
+  hostAliases: optional(
+    named(
+      host,
+      v.pipe(v.array(ipAddress, 'must be a list of IP addresses'), v.minLength(1, 'is empty: name an address, or leave the host out')),
+    ),
+    {
+      help: 'Fixed addresses of hosts, as in /etc/hosts.',
+    },
+  ),
 })
 
 const drain = mapping({

@@ -48,9 +48,12 @@ export const upstream = mapping({
   name: required(name, { help: 'What metrics, logs and headers call this upstream.' }),
   url: required(upstreamUrl, { help: 'Base URL; path and query of it are put before those of the call.' }),
   credential: optional(name, { help: 'Which of the credentials to send. Without it, none is sent.' }),
-  credentials: optional(v.pipe(v.array(name, 'must be a list of names of credentials'), v.minLength(1, 'is empty')), {
-    help: 'Several of them, in place of credential: each is an account of its own, with limits of its own.',
-  }),
+  credentials: optional(
+    v.pipe(v.array(name, 'must be a list of names of credentials'), v.minLength(1, 'is empty: leave it out where no key is needed')),
+    {
+      help: 'Several of them, in place of credential: each is an account of its own, with limits of its own.',
+    },
+  ),
   tier: setting(count({ most: 100 }), {
     default: 1,
     help: 'Calls go to the upstreams of the lowest tier of which one can be used.',
@@ -111,7 +114,7 @@ export const credential = v.pipe(
           help: 'Environment variable with the key.',
         },
       ),
-      value: optional(v.pipe(v.string('must be a text'), v.nonEmpty('must be a text')), {
+      value: optional(v.pipe(v.string('must be a text'), v.nonEmpty('is empty')), {
         help: 'The key itself, for trials: whoever reads the config has it.',
       }),
     },

@@ -15,11 +15,12 @@ const sentences: Partial<Record<YAMLError['code'], string>> = {
   MULTILINE_IMPLICIT_KEY: 'a key must be on one line and end with a colon',
   MULTIPLE_DOCS: 'a second document starts here (---): one file holds one config',
   NON_STRING_KEY: 'a key must be a plain text',
-  RESOURCE_EXHAUSTION: 'is nested too deeply',
   TAB_AS_INDENT: 'a tab in the indentation: use spaces',
   TAG_RESOLVE_FAILED: 'unknown tag (!name): write the plain value',
   UNEXPECTED_TOKEN: 'something stands here that does not belong: check quotes, brackets and indentation',
 }
+
+const tooDeep = 'is nested too deeply'
 
 // A config has no need of more; a handful of nested anchors can otherwise grow to gigabytes.
 const mostAliases = 100
@@ -42,13 +43,15 @@ export function readYaml(text: string): Read {
       message: `is not YAML: ${sentence(code)}`,
       offset: pos[0],
     }))
+    // Where in such a text the parser gives up says nothing.
+    if (yaml.errors.some(({ code }) => code === 'RESOURCE_EXHAUSTION')) return { problems: [{ path: '', message: tooDeep }] }
     const problems = firstOfEachPlace([...faults, ...danglingAliases(yaml)])
     if (problems.length > 0) return { problems: problems.map(({ message, offset }) => ({ path: '', message, ...placeAt(offset) })) }
     const value: unknown = yaml.toJS({ maxAliasCount: mostAliases })
     return { document: { value, placeOf: (path) => place(yaml, path, placeAt) } }
   } catch (cause) {
     // Out of stack, or too many aliases: all that the parser throws instead of collecting.
-    const message = cause instanceof ReferenceError ? `has more than ${mostAliases} aliases (*name)` : 'is nested too deeply'
+    const message = cause instanceof ReferenceError ? `has more than ${mostAliases} aliases (*name)` : tooDeep
     return { problems: [{ path: '', message }] }
   }
 }

@@ -192,7 +192,7 @@ function loaded(kubeconfig: string | undefined): KubeConfig {
   try {
     config.loadFromFile(kubeconfig)
   } catch (err) {
-    throw new KubeError(`${kubeconfig} is no kubeconfig: ${(err as Error).message}`, undefined, err)
+    throw new KubeError(`${kubeconfig} is no kubeconfig: ${withoutText(err as Error)}.`, undefined, err)
   }
   return config
 }
@@ -235,3 +235,7 @@ function reasonOf(err: unknown): string {
   if (name === 'TimeoutError') return `no answer within ${patienceMs / 1_000} s`
   return message === '' ? (code ?? name) : message
 }
+
+/** What the parser of YAML says shows the line where it stopped, and that may be the one with the token. */
+const withoutText = ({ message }: Error): string =>
+  message.split('\n', 1)[0]?.replaceAll(/"[^"]*"|'[^']*'|<[^>]*>/g, '…') ?? 'it cannot be read'

@@ -47,7 +47,7 @@ export async function openClients(
 }
 
 async function readAll(inConfig: readonly Client[], file: string): Promise<readonly Client[]> {
-  const inFile = await parseClients(await readText(file), file)
+  const inFile = await parseClients(await readText(file, 'clientsFile'), file)
   const taken = new Set(inConfig.map(({ name }) => name))
   const problems = inFile.flatMap(({ name }, index) =>
     taken.has(name) ? [{ path: `[${index}].name`, message: 'is the name of a client in the config too' }] : [],

@@ -26,7 +26,8 @@ export interface CredentialOptions {
 /** A named key, read again whenever its file changes. A key that cannot be used is refused with the reason, and the last good one stays. */
 export async function openCredential({ name, source, env, say, readFile = readKeyFile }: CredentialOptions): Promise<Credential> {
   const { file } = source
-  const where = file !== undefined ? `file ${file}` : source.env !== undefined ? `environment variable ${source.env}` : 'the config itself'
+  const where =
+    file !== undefined ? `file ${file}` : source.env !== undefined ? `environment variable ${source.env}` : 'the value in the config'
   let key: string | undefined
   let refusal = ''
   let reading: Promise<void> | undefined

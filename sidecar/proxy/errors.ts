@@ -94,21 +94,31 @@ export class SidecarError extends Error {
   readonly retryAfterMs: number | undefined
   /** What else the answer says, beside the message. */
   readonly details: Readonly<Record<string, unknown>> | undefined
+  /** The same call would fail again, here even where others of its kind would not. */
+  readonly permanent: boolean
+  /** The message repeats what the client wrote: it is for the client, and not for the log. */
+  readonly quotes: boolean
 
   constructor(kind: KindName, message: string, options: ErrorOptions & Details = {}) {
     super(message, options)
     this.kind = kind
     this.retryAfterMs = options.retryAfterMs
     this.details = options.details
+    this.permanent = options.permanent ?? kinds[kind].permanent
+    this.quotes = options.quotes ?? false
   }
 }
 
 interface Details {
   readonly retryAfterMs?: number
   readonly details?: Readonly<Record<string, unknown>>
+  readonly permanent?: boolean
+  readonly quotes?: boolean
 }
 
 /** What nobody translated is a defect of ours, and says so. */
 export function asSidecarError(err: unknown): SidecarError {
-  return err instanceof SidecarError ? err : new SidecarError('internal', 'Outrider failed in a way it should not', { cause: err })
+  return err instanceof SidecarError
+    ? err
+    : new SidecarError('internal', 'a defect of its own; its log has the stack under the id of this call', { cause: err })
 }

@@ -1,5 +1,5 @@
 import type { Side } from './canary/side.ts'
-import { kinds, type KindName, type SidecarError } from './errors.ts'
+import type { KindName, SidecarError } from './errors.ts'
 import type { AnswerEnds } from './llm/answerEnds.ts'
 import type { Operation } from './llm/operation.ts'
 import type { Usage } from './llm/usage.ts'
@@ -44,7 +44,7 @@ export interface Facts {
   status: number
   /** The failure that the client was told of, in whatever form. */
   error: KindName | undefined
-  /** What is known of it beyond its kind, for who looks into the log; empty where the client is at fault, whose words may be in it. */
+  /** What is known of it beyond its kind, for who looks into the log; empty where words of the client would be in it. */
   reason: string
   /** The time that ran out was the client's own: that says nothing of the upstream. */
   hurried: boolean
@@ -155,9 +155,9 @@ export function closeAttempt(facts: Facts, failure?: KindName): void {
 }
 
 /** The client is told of it. */
-export function noteFailure(facts: Facts, { kind, message }: SidecarError): void {
+export function noteFailure(facts: Facts, { kind, message, quotes }: SidecarError): void {
   facts.error = kind
-  facts.reason = kinds[kind].fault === 'client' ? '' : message
+  facts.reason = quotes ? '' : message
 }
 
 /** From now on somebody else is waited for: the client, a connection, the upstream. */

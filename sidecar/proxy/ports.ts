@@ -9,6 +9,7 @@ import { openAdmin, type Admin } from './serve/admin.ts'
 import { border } from './serve/border.ts'
 import { drain } from './serve/drain.ts'
 import { listen, type Bounds, type Listener } from './serve/listener.ts'
+import { refusedLines } from './serve/refusedLines.ts'
 import { portTrouble } from './serve/portTrouble.ts'
 import { openTls } from './serve/tlsFiles.ts'
 import type { Tunnel } from './serve/tunnel.ts'
@@ -48,11 +49,13 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
       live.current.defect(call, err)
     },
   })
+  const tellRefused = refusedLines({ now: clock.now, say })
   const admin = await openAdmin({
     ...config.admin,
     metrics,
     ready: () => listener !== undefined && !draining,
     started: () => listener !== undefined,
+    whyNot: () => (draining ? 'shutting down: what is in flight is finished' : 'not yet listening'),
   }).catch(portTrouble('admin.port'))
   opened.push(admin.close)
   const tls = openTls(config.listen.tls, say)
@@ -65,12 +68,13 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
     onUpgrade: sockets.upgrade,
     onRefused: (err) => {
       metrics.refused(err.kind)
+      tellRefused(err)
     },
   }).catch(portTrouble('listen.port'))
   listener = listening
   opened.push(() => {
     listening.stopListening()
-    sockets.closeAll(1001, 'shutting down')
+    sockets.closeAll(1001, shuttingDown)
     listening.closeAll()
   })
   let endTls = tls.watch(listening.setTls)
@@ -98,19 +102,19 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
     // What they would find out is of use to nobody any more.
     for (const checker of lasting.checkers.all()) checker.stop()
     const { grace, idleExit } = live.current.config.drain
-    say('info', `told to stop: finishing ${admission.inFlight} calls, at most ${grace / 1_000} s`)
+    say('info', `told to stop: calls in flight (${admission.inFlight}) have at most ${grace / 1_000} s (drain.grace) to end`)
     // Idle connections stay open: a call may be on its way on them, and what Node takes for idle includes those that have just been opened.
     // Each is closed by its next answer, and all of them at the end.
     await new Promise<void>((stop) => {
       const end = drain({
         clock,
         admission,
-        busy: () => admission.inFlight + sockets.open(),
+        busy: () => admission.inFlight,
         graceMs: grace,
         idleExitMs: idleExit,
         cut: () => {
-          cutCalls(admission)
-          sockets.closeAll(1001, 'shutting down')
+          cutCalls(admission, grace)
+          sockets.closeAll(1001, shuttingDown)
         },
         stop,
         say: (message) => {
@@ -122,6 +126,9 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
   }
   return { listening, admin, prepare, isDraining: () => draining, leave }
 }
+
+/** What WebSockets are told. */
+const shuttingDown = 'Outrider: this pod is shutting down (draining)'
 
 const boundsOf = ({ limits, timeouts }: Config): Bounds => ({
   headerBytes: limits.header,
@@ -148,8 +155,13 @@ function refuseMoved(now: Config, next: Config, source: string): void {
   if (problems.length > 0) throw new ConfigRefused(source, problems)
 }
 
-function cutCalls({ lives }: Admission): void {
+function cutCalls({ lives }: Admission, graceMs: number): void {
   for (const life of lives) {
-    cancel(life, new SidecarError('draining', 'this pod is shutting down and its grace is over', { retryAfterMs: 1_000 }))
+    cancel(
+      life,
+      new SidecarError('draining', `this pod is shutting down, and its grace of ${graceMs / 1_000} s (drain.grace) is nearly over`, {
+        retryAfterMs: 1_000,
+      }),
+    )
   }
 }

@@ -86,7 +86,7 @@ test('an unknown command names the nearest one', async (t) => {
   )
   const inherited = await run(t, 'toString')
   assert.equal(inherited.code, 2)
-  assert.match(inherited.err, /^There is no command "toString"\.\n/)
+  assert.match(inherited.err, /^There is no command "toString"\. There are proxy, .*sleep\.\n/)
 })
 
 test('options that cannot be understood end with 2 and say what would be right', async (t) => {

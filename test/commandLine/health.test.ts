@@ -42,7 +42,11 @@ test('a sidecar that drains is alive, and not ready', async (t) => {
   outrider.child.kill('SIGTERM')
   await outrider.printed('told to stop')
   const ready = await health(t, '--url', outrider.adminUrl)
-  assert.deepEqual(ready, { code: 1, out: '', err: `${outrider.adminUrl}/readyz answers 503: shutting down, or not yet listening\n` })
+  assert.deepEqual(ready, {
+    code: 1,
+    out: '',
+    err: `${outrider.adminUrl}/readyz answers 503: shutting down: what is in flight is finished\n`,
+  })
   assert.equal((await health(t, '--url', outrider.adminUrl, '--live')).code, 0)
   outrider.child.kill('SIGTERM')
   await Promise.all([outrider.exit, call])

@@ -84,6 +84,6 @@ suite('a config file', () => {
     await writeFile(path, Buffer.from([0xc3, 0x28]))
     assert.deepEqual(await load(path), [`${path}: is not UTF-8 text`])
     await writeFile(path, '#'.repeat(2 ** 20 + 1))
-    assert.deepEqual(await load(path), [`${path}: is larger than 1MiB`])
+    assert.deepEqual(await load(path), [`${path}: is larger than 1MiB, the most that is read`])
   })
 })

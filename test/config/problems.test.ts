@@ -128,7 +128,7 @@ const refusals: readonly (readonly [settings: Readonly<Record<string, unknown>>,
   ],
   [{ upstreams: [] }, 'upstreams: is empty: name one upstream'],
   [{ clients: [] }, 'clients: is empty: leave it out'],
-  [{ clients: [{ name: 'a', sha256: 'abc' }] }, 'clients[0].sha256: is not the SHA-256 of a client key: 64 hex digits'],
+  [{ clients: [{ name: 'a', sha256: 'abc' }] }, 'clients[0].sha256: is not the SHA-256 of a client key, which is 64 hex digits'],
   [
     { log: { level: 'inof' } },
     'log.level: must be one of trace, debug, info, warn, error, fatal, silent, not "inof"; did you mean "info"?',

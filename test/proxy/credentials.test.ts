@@ -185,7 +185,7 @@ test('white space around a key is trimmed with a warning, and the key stands in 
     const { said, key } = await opened(t, { source: { value } })
     assert.equal(key, 'sk-a')
     assert.equal(said.length, 1)
-    assert.match(said[0] ?? '', /^warn: credential "main": the config itself has white space around the key; it was trimmed/)
+    assert.match(said[0] ?? '', /^warn: credential "main": the value in the config has white space around the key; it was trimmed/)
     assert.doesNotMatch(said[0] ?? '', /sk-a/)
   }
 })

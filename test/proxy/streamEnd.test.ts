@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { cutAfter, eachCut, noLength, paced, provider, sseBytes } from '../fixtures/provider.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 import { openStream } from '../fixtures/streamClient.ts'
@@ -50,7 +50,7 @@ const play = async (
   text: string,
   step: Parameters<typeof provider>[1],
   check: (got: string) => void,
-  t: Parameters<typeof provider>[0] & Parameters<typeof startSidecar>[0],
+  t: TestContext,
 ): Promise<void> => {
   const upstream = await provider(t, step)
   const sidecar = await startSidecar(t, upstream.url)

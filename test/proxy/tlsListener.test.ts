@@ -73,7 +73,7 @@ test('files that do not fit, or are no certificate, leave the certificate from b
   assert.equal(await issuer(sidecar), 'test server')
 
   replaceFile(cert, 'no certificate')
-  await sidecar.logged('is of no use with that key')
+  await sidecar.logged('is of no use: it, or listen.tls.key, is no PEM file')
   assert.equal(await issuer(sidecar), 'test server')
 
   replaceFile(key, stranger.key)

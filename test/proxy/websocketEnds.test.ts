@@ -30,7 +30,7 @@ function maskedClose(bytes: Buffer): { before: string; code: number; reason: str
 test('silence in both directions ends in a close frame for both, with a reason', async (t) => {
   const { client, upstream, sidecar } = await rawTunnel(t, { idleMs: 150 })
   client.socket.once('end', () => client.socket.end())
-  const reason = 'Outrider: no frame in either direction for 0.15 s (idle_timeout)'
+  const reason = 'Outrider: no frame in either direction for 0.15 s (timeouts.webSocketIdle) (idle_timeout)'
   const text = await client.closed
   assert.equal(afterHead(text), closeFrame(1011, reason, false).toString('latin1'))
   const { code, reason: told } = maskedClose(await (await upstream.connection(0)).closed)
@@ -66,7 +66,10 @@ test('the total ends even a busy connection, with 1001 and a reason', async (t) 
     if (socket.readyState === socket.OPEN) socket.send(data)
   })
   socket.send('ping')
-  assert.deepEqual(await closeOf(socket), { code: 1001, reason: 'Outrider: open for 0.3 s, the longest allowed (total_timeout)' })
+  assert.deepEqual(await closeOf(socket), {
+    code: 1001,
+    reason: 'Outrider: open for 0.3 s, as long as timeouts.streamTotal allows (total_timeout)',
+  })
   assert.equal((await reported(0)).facts.error, 'total_timeout')
 })
 
@@ -100,7 +103,7 @@ test('a WebSocket can be ended by its life like any call', async (t) => {
   const socket = connect()
   await once(socket, 'open')
   for (const life of admission.lives) cancel(life, new SidecarError('draining', 'the grace is over'))
-  assert.deepEqual(await closeOf(socket), { code: 1001, reason: 'shutting down' })
+  assert.deepEqual(await closeOf(socket), { code: 1001, reason: 'Outrider: this pod is shutting down (draining)' })
 })
 
 test('a close frame of ours waits for the end of the frame under way, and what follows that is dropped', async (t) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { cutAfter, answers, chat, deadUpstream, provider, testCertificates, tooShort } from '../fixtures/provider.ts'
+import { cutAfter, answers, chat, deadUpstream, provider, testCertificates, tooShort, type Step } from '../fixtures/provider.ts'
 import { ask, startUpstreams } from '../fixtures/startUpstreams.ts'
 import { chatText } from '../fixtures/streams.ts'
 import { unresumed } from '../fixtures/unresumed.ts'
@@ -33,11 +33,19 @@ suite('the line of a call that failed says', { concurrency: true }, () => {
     assert.match(String(reason), /the answer broke off before its end/)
   })
 
-  test('nothing of what the client has done wrong, for its words may be in it', async (t) => {
-    const { sidecar } = await startUpstreams(t, [[]])
+  test('what the client has done wrong, and not in its own words', async (t) => {
+    const maker = (name: string): Step => answers(200, { id: `resp_${name}`, object: 'response' })
+    const inTurns = { routing: { strategy: 'round_robin' } }
+    const { sidecar } = await startUpstreams(t, [maker('a'), maker('b')], inTurns, [{ tier: 1 }, { tier: 1 }])
     await (await fetch(`${sidecar.origin}/elsewhere`)).text()
     const line = await sidecar.callLine(0)
-    assert.deepEqual([line['error'], 'reason' in line, 'not_repeated' in line], ['not_found', false, false])
+    assert.deepEqual([line['error'], 'not_repeated' in line], ['not_found', false])
+    assert.match(String(line['reason']), /^only paths under \/v1 are served here/)
+    for (let n = 0; n < 2; n++) await ask(sidecar, {}, {}, '/responses')
+    const both = await ask(sidecar, { previous_response_id: 'resp_a', input: [{ file_id: 'resp_b' }] }, {}, '/responses')
+    assert.match(both.text, /refers to resp_/)
+    const quoting = await sidecar.callLine(3)
+    assert.deepEqual([quoting['error'], 'reason' in quoting], ['bad_request', false])
   })
 
   test('and of one that was well, nothing', async (t) => {

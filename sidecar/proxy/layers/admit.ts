@@ -16,10 +16,10 @@ export interface Admission {
 /** Lets `limit` calls be in flight and sheds the rest. A call is in flight until the last byte of its answer has gone. */
 export function admit(limit: number, state: Admission): Layer {
   return (next) => (call) => {
-    if (state.closed) return Promise.reject(new SidecarError('draining', 'this pod is shutting down', { retryAfterMs: 1_000 }))
+    if (state.closed) return Promise.reject(tooLate())
     if (state.inFlight >= limit) {
       return Promise.reject(
-        new SidecarError('proxy_overloaded', `${limit} calls are in flight already, as many as limits.inFlight allows`, {
+        new SidecarError('proxy_overloaded', `as many calls are in flight as limits.inFlight allows (${limit})`, {
           retryAfterMs: 1_000,
         }),
       )
@@ -34,3 +34,8 @@ export function admit(limit: number, state: Admission): Layer {
     return next(call)
   }
 }
+
+const tooLate = (): SidecarError =>
+  new SidecarError('draining', 'this pod is shutting down, and its grace (drain.grace) is nearly over: another pod will answer', {
+    retryAfterMs: 1_000,
+  })

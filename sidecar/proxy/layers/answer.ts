@@ -38,8 +38,7 @@ function refusal(call: Call, err: SidecarError, now: number): Reply {
   if (err.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(err.retryAfterMs / 1_000))
   // Clients repeat on their own. They are told not to where it cannot help, and where we have already spent more than one attempt; some
   // take a long wait for none at all and repeat at once, so for that too.
-  const { permanent } = kinds[err.kind]
-  if (permanent || call.facts.attempts > 1 || (err.retryAfterMs ?? 0) > longestObeyedMs) headers['x-should-retry'] = 'false'
+  if (err.permanent || call.facts.attempts > 1 || (err.retryAfterMs ?? 0) > longestObeyedMs) headers['x-should-retry'] = 'false'
   return localReply(facts.status, headers, Buffer.from(isAnthropic(call.path) ? anthropicError(facts) : openAiError(facts)))
 }
 
@@ -92,7 +91,7 @@ const reasons: Readonly<Record<Unrepeated, string>> = {
   budget_concurrency: 'not repeated: too many repeats are running',
   budget_rate: 'not repeated: too many repeats lately',
   budget_tokens: 'not repeated: too many tokens may have been billed twice',
-  not_kept: 'not repeated: the body was too large to be kept',
+  not_kept: 'not repeated: its body was not kept, as no upload and no large one is',
   deadline: 'not repeated: too little time was left',
   no_upstream: 'not repeated: no other upstream can be used',
   forbidden: 'not repeated: the client or the upstream does not want it',

@@ -41,7 +41,7 @@ function watched({ facts, wishes }: Call, reply: Reply, clock: Clock, boundMs: n
           alarm = undefined
           over = true
           if (end === undefined || end.closed()) sink.end(trailers)
-          else sink.fail(new SidecarError('reply_cut', 'the answer has no declared length, and its content does not show that it is whole'))
+          else sink.fail(new SidecarError('reply_cut', 'the answer has no declared length, and does not end as a whole one would'))
         },
         fail: (reason) => {
           clock.clear(alarm)
@@ -55,7 +55,12 @@ function watched({ facts, wishes }: Call, reply: Reply, clock: Clock, boundMs: n
         if (paused) alarm = clock.set(idleMs, ring)
         else {
           facts.hurried = idleMs < boundMs
-          tap.close(new SidecarError('idle_timeout', `no byte of the answer for ${idleMs / 1_000} s${facts.hurried ? hurriedWords : ''}`))
+          tap.close(
+            new SidecarError(
+              'idle_timeout',
+              `no byte of the answer for ${idleMs / 1_000} s${facts.hurried ? hurriedWords : ' (timeouts.idle)'}`,
+            ),
+          )
         }
       }
       if (!over) alarm = clock.set(idleMs, ring)

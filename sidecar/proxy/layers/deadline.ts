@@ -36,10 +36,11 @@ function tooLate(call: Call, bounds: Bounds): SidecarError {
   const ms = boundOf(call, bounds)
   const { facts } = call
   facts.hurried = !facts.stream && ms < bounds.totalMs
-  return new SidecarError('total_timeout', `no whole answer within ${ms / 1_000} s${facts.hurried ? hurriedWords : ''}`)
+  const setting = facts.stream ? 'timeouts.streamTotal' : 'timeouts.total'
+  return new SidecarError('total_timeout', `no whole answer within ${ms / 1_000} s${facts.hurried ? hurriedWords : ` (${setting})`}`)
 }
 
-export const hurriedWords = ', the time that the client gave it'
+export const hurriedWords = ', the time that the client gave it and 0.25 s more'
 
 /** How long the client waits for the beginning of an answer; until it has that, its own timeout bounds a stream too. */
 export const headBoundOf = (call: Call, bounds: Bounds): number =>

@@ -64,7 +64,10 @@ function untilFirst(call: Call, options: EventsOptions, give: (reason: SidecarEr
       facts.hurried = patience < ours
       if (!facts.hurried) options.patience.gaveUp(modelOf(call))
       give(
-        new SidecarError('first_event_timeout', `no event of the stream within ${patience / 1_000} s${facts.hurried ? hurriedWords : ''}`),
+        new SidecarError(
+          'first_event_timeout',
+          `no event of the stream within ${patience / 1_000} s${facts.hurried ? hurriedWords : ' (timeouts.firstEvent)'}`,
+        ),
       )
     }
   }
@@ -256,10 +259,10 @@ function watched(flow: EventFlow, sink: Sink, { clock, heartbeatMs, idleMs, leas
 }
 
 const silent = (ms: number, hurried: boolean): SidecarError =>
-  new SidecarError('idle_timeout', `no event of the stream for ${ms / 1_000} s${hurried ? hurriedWords : ''}`)
+  new SidecarError('idle_timeout', `no event of the stream for ${ms / 1_000} s${hurried ? hurriedWords : ' (timeouts.idle)'}`)
 
 const tooSlow = (leastRate: number, patience: number): SidecarError =>
-  new SidecarError('idle_timeout', `fewer than ${leastRate} bytes a second of the stream for ${patience / 1_000} s`)
+  new SidecarError('idle_timeout', `fewer than ${leastRate} bytes a second of the stream (streams.leastRate) for ${patience / 1_000} s`)
 
 /** How long a stream whose end has been marked may stay open. */
 const afterEndMs = 1_000

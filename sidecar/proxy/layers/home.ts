@@ -57,6 +57,7 @@ function made(ids: readonly string[], find: (id: string) => Candidate | undefine
     throw new SidecarError(
       'bad_request',
       `the request refers to ${first.id}, which ${nameOf(first.candidate)} made, and to ${id}, which ${nameOf(candidate)} made: no upstream has both`,
+      { quotes: true },
     )
   }
   return first
@@ -80,12 +81,13 @@ const startOf = (body: Call['body']): number => (Buffer.isBuffer(body) ? routeFa
 /** What one upstream has is of no use to a call that may not go there. */
 function mustReach({ route, model, only }: Plan, { candidate, id }: Home): void {
   const has = `the request refers to ${id}, which ${nameOf(candidate)} made`
-  if (only !== undefined && candidate.upstream !== only)
-    throw new SidecarError('bad_request', `${has}, and x-outrider-upstream asks for ${only}`)
-  if (!route.tiers.some((tier) => tier.includes(candidate)))
-    throw new SidecarError('bad_request', `${has}, and route ${route.name} does not go there`)
-  if (!candidate.serves(model)) throw new SidecarError('bad_request', `${has}, and that upstream does not have model ${model}`)
+  if (only !== undefined && candidate.upstream !== only) throw unreachable(`${has}, and x-outrider-upstream asks for ${only}`)
+  if (!route.tiers.some((tier) => tier.includes(candidate))) throw unreachable(`${has}, and route ${route.name} does not go there`)
+  if (!candidate.serves(model)) throw unreachable(`${has}, and that upstream does not have model ${model}`)
 }
+
+/** Ids are the client's words. */
+const unreachable = (why: string): SidecarError => new SidecarError('bad_request', why, { quotes: true })
 
 const nameOf = ({ upstream, credential }: Candidate): string =>
   credential === '' ? `upstream ${upstream}` : `upstream ${upstream} with credential ${credential}`

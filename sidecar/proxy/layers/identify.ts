@@ -14,12 +14,21 @@ export function identify(clients: () => readonly Client[] | undefined): Layer {
     const known = clients()
     if (known === undefined) return next(call)
     const { key } = call.wishes
-    if (key === undefined) return Promise.reject(new SidecarError('unauthorized', 'the request shows no key'))
+    if (key === undefined)
+      return Promise.reject(
+        new SidecarError(
+          'unauthorized',
+          'the request shows no key, and only configured clients are served here: let the app send its key as "authorization: Bearer KEY"',
+        ),
+      )
     const shown = Buffer.from(hash('sha256', key), 'hex')
     let found: Client | undefined
     // All are compared, each in constant time, so that the time taken tells nothing about which one was near.
     for (const client of known) if (timingSafeEqual(Buffer.from(client.sha256, 'hex'), shown)) found = client
-    if (found === undefined) return Promise.reject(new SidecarError('unauthorized', 'the key shown is not that of a configured client'))
+    if (found === undefined)
+      return Promise.reject(
+        new SidecarError('unauthorized', 'the key that the request shows is not that of a configured client (clients, clientsFile)'),
+      )
     call.facts.client = found.name
     return next(call)
   }

@@ -255,7 +255,11 @@ function noList(parts: readonly Part[]): Reply {
     const { status, headers, body } = first
     if (failures.every((failure) => 'status' in failure && failure.status === status)) return localReply(status, { ...headers }, body)
   }
-  const upstreams = parts.map(({ source, failure }) => ({ name: source.name, why: whyOf(failure) }))
+  const upstreams = parts.map(({ source, failure }) => ({
+    name: source.name,
+    why: whyOf(failure),
+    ...(failure instanceof SidecarError && { what: failure.message }),
+  }))
   const each = upstreams.map(({ name, why }) => `${name}: ${why}`).join('; ')
   throw new SidecarError('no_upstream', `No upstream gives a list of models${each === '' ? '' : `: ${each}`}`, { details: { upstreams } })
 }

@@ -23,11 +23,13 @@ export interface ReadOptions {
  * JSON, flows through and can be sent once.
  */
 export function read(options: ReadOptions): Layer {
+  const json = { bytes: options.jsonBytes, setting: 'limits.jsonBody' }
+  const uploads = { bytes: options.uploadBytes, setting: 'limits.uploadBody' }
   return (next) => async (call) => {
     const { body } = call
     if (!isUpload(body)) return next(call)
-    const limit = isJson(call.wishes.contentType) ? options.jsonBytes : options.uploadBytes
-    if (body.length !== undefined && body.length > limit) throw tooLarge(limit)
+    const limit = isJson(call.wishes.contentType) ? json : uploads
+    if (body.length !== undefined && body.length > limit.bytes) throw tooLarge(limit)
     const kept = isJson(call.wishes.contentType) && (body.length ?? 0) <= options.replayBytes
     if (!kept) return next({ ...call, body: limited(body, limit) })
     // A body that has no room is refused before it is sent: who asks first is not told to go on.
@@ -46,8 +48,13 @@ export function read(options: ReadOptions): Layer {
 /** Without a type it may be anything; small requests without one are nearly always JSON sent by hand. */
 const isJson = (type: string): boolean => type === '' || /json|^text\/|x-www-form-urlencoded|^application\/sdp/i.test(type)
 
-const tooLarge = (limit: number): SidecarError =>
-  new SidecarError('body_too_large', `the body is larger than the ${limit} bytes that are allowed for its type`)
+interface Limit {
+  readonly bytes: number
+  readonly setting: string
+}
+
+const tooLarge = ({ bytes, setting }: Limit): SidecarError =>
+  new SidecarError('body_too_large', `the body is larger than ${bytes} bytes, the most that ${setting} allows`)
 
 /** A compressed stream could not be cut into events. */
 export function uncompressed(headers: readonly string[]): readonly string[] {
@@ -60,7 +67,7 @@ export function uncompressed(headers: readonly string[]): readonly string[] {
 }
 
 /** Waits for the whole body; one that outgrows what may be kept comes back as an upload that begins with what was read of it. */
-function collect(call: Call, upload: Upload, limit: number, { replayBytes, held }: ReadOptions): Promise<Buffer | Upload> {
+function collect(call: Call, upload: Upload, limit: Limit, { replayBytes, held }: ReadOptions): Promise<Buffer | Upload> {
   return new Promise((give, refuse) => {
     const chunks: Buffer[] = []
     let bytes = 0
@@ -95,7 +102,7 @@ function collect(call: Call, upload: Upload, limit: number, { replayBytes, held 
         if (sink !== undefined) return sink.data(chunk)
         if (refused) return true
         bytes += chunk.length
-        if (bytes > limit) stop(tooLarge(limit))
+        if (bytes > limit.bytes) stop(tooLarge(limit))
         else if (held.bytes + chunk.length > held.limit) stop(tooMuch(held))
         else {
           chunks.push(chunk)
@@ -121,7 +128,11 @@ function collect(call: Call, upload: Upload, limit: number, { replayBytes, held 
 }
 
 const tooMuch = (held: Held): SidecarError =>
-  new SidecarError('proxy_overloaded', `calls in flight hold ${held.limit} bytes already`, { retryAfterMs: 1_000 })
+  new SidecarError(
+    'proxy_overloaded',
+    `there is no room for the body: those of all calls in flight may have ${held.limit} bytes together (limits.memory)`,
+    { retryAfterMs: 1_000 },
+  )
 
 /** The body goes on where collecting stopped. */
 function continued(upload: Upload, chunks: Buffer[], attach: (sink: Sink) => Tap | undefined): Upload {
@@ -141,7 +152,7 @@ function continued(upload: Upload, chunks: Buffer[], attach: (sink: Sink) => Tap
 const idle: Tap = { pause: () => {}, resume: () => {}, close: () => {} }
 
 /** An upload whose length was not declared is counted as it passes. */
-function limited(upload: Upload, limit: number): Upload {
+function limited(upload: Upload, limit: Limit): Upload {
   if (upload.length !== undefined) return upload
   return {
     length: undefined,
@@ -151,7 +162,7 @@ function limited(upload: Upload, limit: number): Upload {
       const tap: Tap = upload.flow({
         data: (chunk) => {
           bytes += chunk.length
-          if (bytes <= limit) return sink.data(chunk)
+          if (bytes <= limit.bytes) return sink.data(chunk)
           tap.close(tooLarge(limit))
           return false
         },

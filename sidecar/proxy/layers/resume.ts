@@ -109,7 +109,7 @@ function flowBehind(stream: Stream, passage: Passage): void {
   const { sink, options } = stream
   stream.passage = passage
   const differs = (): SidecarError =>
-    new SidecarError('reply_cut', 'the stream broke off, and what another attempt said did not go with it')
+    new SidecarError('reply_cut', 'it was to go on with a stream that had broken off, and what it said did not go with it')
   stream.tap = stream.reply.flow({
     data: (bytes) => {
       if (stream.disagrees) return true
@@ -158,7 +158,7 @@ function leave({ sink, transcript, options, held, call }: Stream, reason: Sideca
 async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
   const { call, plan, options } = stream
   const story = storyOf(stream)
-  const { eventMs, sentMs } = call.facts
+  const { eventMs, sentMs, upstream: from } = call.facts
   let cause = reason
   endVisit(stream, reason)
   noteRepeatable(stream, reason)
@@ -182,7 +182,13 @@ async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
     if (!(reply instanceof SidecarError)) return goOn(stream, step, reply, { eventMs, sentMs })
     options.resumed(step.way, false)
     failed = reply
-    cause = new SidecarError(reason.kind, `${reason.message}, and another attempt failed: ${reply.message}`, { cause: reply })
+    cause = new SidecarError(
+      reason.kind,
+      `it was to go on with a stream that had broken off at upstream ${from} (${reason.message}), and ${reply.message}`,
+      {
+        cause: reply,
+      },
+    )
   }
 }
 
@@ -269,7 +275,7 @@ async function attempted(stream: Stream, { candidate, body, way }: Step): Promis
     stream.goesOn = false
     plan.tried.pop()
   }
-  return new SidecarError('bad_reply', `upstream ${candidate.upstream} answered with status ${reply.status}`)
+  return new SidecarError('bad_reply', `it answered with status ${reply.status}`)
 }
 
 function goOn(stream: Stream, step: Step, reply: Reply, first: Pick<Facts, 'eventMs' | 'sentMs'>): void {

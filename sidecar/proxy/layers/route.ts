@@ -89,7 +89,10 @@ function planFor({ body }: Call, found: Route, { model, only, attempts }: Decide
 function modelOf(call: Call, { defaultModel, aliases, priority, mayAskModel }: RouteOptions): string {
   const { wishes, facts } = call
   if (wishes.model !== '' && !mayAskModel(wishes.model)) {
-    throw new SidecarError('bad_request', 'x-outrider-model asks for a model that routing.overrides.models does not allow')
+    throw new SidecarError(
+      'bad_request',
+      'x-outrider-model asks for a model that routing.overrides.models does not allow: add it there, or leave the header out',
+    )
   }
   // What names no model gets none; in what is not kept, none can be put.
   if (isUpload(call.body) || call.body === undefined || !namesModel(facts.operation)) return facts.model
@@ -107,7 +110,10 @@ function upstreamOf({ wishes }: Call, { upstreams, mayAskUpstream }: RouteOption
   const { upstream } = wishes
   if (upstream === '') return undefined
   if (!mayAskUpstream(upstream)) {
-    throw new SidecarError('bad_request', `x-outrider-upstream asks for an upstream that routing.overrides.upstreams does not allow`)
+    throw new SidecarError(
+      'bad_request',
+      'x-outrider-upstream asks for an upstream that routing.overrides.upstreams does not allow: add it there, or leave the header out',
+    )
   }
   if (!upstreams.includes(upstream)) throw new SidecarError('bad_request', 'x-outrider-upstream names no upstream')
   return upstream

@@ -16,7 +16,10 @@ export function streamAlias(): Layer {
 
 async function edited(call: Call, next: Handler): Promise<Reply> {
   if (call.body === undefined || isUpload(call.body)) {
-    throw new SidecarError('bad_request', `${alias} needs a JSON body that is small enough to be kept`)
+    throw new SidecarError(
+      'bad_request',
+      `/v1${alias} needs a body of JSON (content-type: application/json) that is small enough to be kept (limits.replayBody)`,
+    )
   }
   const body = withStream(call.body)
   if (body === undefined) throw new SidecarError('bad_request', `the body is no whole JSON object, so it cannot be made a stream`)

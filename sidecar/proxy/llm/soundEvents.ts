@@ -11,7 +11,7 @@ export function onlySound(reply: Reply, longestBytes: number): Reply {
       let over = false
       const spoiled = (): void => {
         over = true
-        const reason = new SidecarError('bad_reply', 'an event of the stream is no JSON')
+        const reason = new SidecarError('bad_reply', 'an event of the stream is no JSON (streams.malformed: end)')
         // The tap may not be in hand yet.
         queueMicrotask(() => {
           tap.close(reason)

@@ -44,7 +44,7 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
 }
 
 function respond(
-  { metrics, ready, started, whyNot = () => 'shutting down, or not yet listening' }: AdminOptions,
+  { metrics, ready, started, whyNot = () => 'not yet listening' }: AdminOptions,
   req: IncomingMessage,
   res: ServerResponse,
 ): void {

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Call, Handler, Headers, Reply, Sink } from '../call.ts'
 import type { Clock } from '../clock.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
-import { newFacts } from '../facts.ts'
+import { newFacts, noteFailure } from '../facts.ts'
 import type { Held } from '../layers/read.ts'
 import { cancel, finish, newLife, type Life } from '../life.ts'
 import { endAfter, isEnding } from './ending.ts'
@@ -94,8 +94,8 @@ export function border(options: BorderOptions): (req: LeanRequest, res: ServerRe
         if (!req.complete) req.resume()
         return
       }
-      const reason = life.cancelled ?? broken(req) ?? new SidecarError('client_gone', 'the client closed its connection')
-      facts.error ??= reason.kind
+      const reason = life.cancelled ?? broken(req) ?? clientGone(req)
+      if (facts.error === undefined) noteFailure(facts, reason)
       if (reason.kind === 'internal') defect(call, reason)
       cancel(life, reason)
       finish(life, reason)
@@ -125,6 +125,9 @@ export function border(options: BorderOptions): (req: LeanRequest, res: ServerRe
     )
   }
 }
+
+const clientGone = ({ complete }: IncomingMessage): SidecarError =>
+  new SidecarError('client_gone', `the client closed its connection before its ${complete ? 'answer' : 'request'} was whole`)
 
 /** Goes through the pipeline like any call, so that it is measured and answered like any call; its body is never looked at. */
 function refuseShape(handle: Handler, call: Call, problem: SidecarError): Promise<Reply> {

@@ -46,7 +46,7 @@ export function drain({ clock, admission, busy, graceMs, idleExitMs, cut, stop, 
     if (now >= refuseAt) admission.closed = true
     if (now >= cutAt && !wasCut) {
       wasCut = true
-      if (busy() > 0) say(`the grace is nearly over: ending ${busy()} calls`)
+      if (busy() > 0) say(`the grace is nearly over: ending what is in flight (${busy()})`)
       cut()
       // A process that got no time to run looks late: the last answers need a moment all the same.
       stopAt = Math.max(stopAt, now + lookMs)
@@ -56,7 +56,7 @@ export function drain({ clock, admission, busy, graceMs, idleExitMs, cut, stop, 
       return end()
     }
     if (now >= stopAt) {
-      say(`the grace is over with ${busy()} calls in flight: stopping`)
+      say(`the grace is over, and calls are in flight all the same (${busy()}): stopping`)
       return end()
     }
     alarm = clock.set(lookMs, look)

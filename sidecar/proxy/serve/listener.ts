@@ -137,7 +137,7 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
   })
   server.on('clientError', (err: NodeJS.ErrnoException, duplex) => {
     const socket = duplex as Socket
-    const failure = shapeError(err, socket)
+    const failure = shapeError(err, socket, server)
     if (failure === undefined) return socket.destroy()
     // What follows broken bytes is broken too, and Node says so for every packet.
     if (broken.has(socket)) return
@@ -166,14 +166,29 @@ function rebind(server: Server, bounds: Bounds): void {
 }
 
 /** Undefined for a client that merely left, or never said a word. */
-function shapeError(err: NodeJS.ErrnoException, socket: Socket): SidecarError | undefined {
-  if (err.code === 'HPE_HEADER_OVERFLOW') return new SidecarError('header_too_large', 'the header is larger than limits.header allows')
+function shapeError(err: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket, server: Server): SidecarError | undefined {
+  const { headersTimeout, maxHeaderSize } = server as Server & { readonly maxHeaderSize?: number }
+  if (err.code === 'HPE_HEADER_OVERFLOW') {
+    return new SidecarError('header_too_large', `the header is larger than ${maxHeaderSize} bytes, the most that limits.header allows`)
+  }
   if (err.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return socket.bytesRead === 0 ? undefined : new SidecarError('client_timeout', 'the header was not whole in time')
+    if (socket.bytesRead === 0) return undefined
+    return new SidecarError(
+      'client_timeout',
+      `the header of the request was not whole within ${headersTimeout / 1_000} s (timeouts.clientHead)`,
+    )
   }
   if (err.code?.startsWith('HPE_') !== true || err.code === 'HPE_INVALID_EOF_STATE') return undefined
-  return new SidecarError('bad_request', `the request is not valid HTTP (${err.message.replace(/^Parse Error: /, '')})`, { cause: err })
+  const { rawPacket } = err
+  const why = isTls(rawPacket) ? overTls : err.code === 'HPE_PAUSED_H2_UPGRADE' ? overHttp2 : err.message.replace(/^Parse Error: /, '')
+  return new SidecarError('bad_request', `the request is not valid HTTP (${why})`, { cause: err })
 }
+
+const overTls = 'it begins with a TLS handshake, and this port speaks plain HTTP: let the base URL begin with http://'
+const overHttp2 = 'HTTP/2 is not spoken here: let the client speak HTTP/1.1'
+
+/** As a record of TLS begins (RFC 8446, 5.1); no method of HTTP does. */
+const isTls = (bytes: Buffer | undefined): boolean => bytes?.[0] === 0x16 && bytes[1] === 0x03
 
 function opened(server: Server, host: string, port: number): Promise<void> {
   return new Promise((done, refuse) => {

@@ -22,7 +22,7 @@ export const isAnswering = (socket: Socket): boolean => ((socket as Served)._htt
 
 /** Answers on a bare connection that carries no call, and closes it. Returns the failure, so that it can be counted in the same line. */
 export function refuseRaw(socket: Duplex, err: SidecarError): SidecarError {
-  const { status, fault } = kinds[err.kind]
+  const { status, fault, permanent } = kinds[err.kind]
   if (!socket.writable) {
     linger(socket as Socket)
     return err
@@ -36,7 +36,7 @@ export function refuseRaw(socket: Duplex, err: SidecarError): SidecarError {
   const body = openAiError({ kind: err.kind, status, message, fault, call: '', upstream: '', attempts: 0, afterMs: 0 })
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
-      `x-outrider-error: ${err.kind}\r\nx-outrider-fault: ${fault}\r\nx-should-retry: false\r\nconnection: close\r\n\r\n${body}`,
+      `x-outrider-error: ${err.kind}\r\nx-outrider-fault: ${fault}\r\n${permanent ? 'x-should-retry: false\r\n' : ''}connection: close\r\n\r\n${body}`,
   )
   socket.resume()
   linger(socket as Socket)

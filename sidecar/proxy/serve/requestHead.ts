@@ -130,7 +130,8 @@ function handedOn(headers: string[], connection: string, trace: Trace, traceStat
 }
 
 function lineProblem({ rawHeaders, httpVersionMajor, method, url = '' }: IncomingMessage, mostLines: number): SidecarError | undefined {
-  if (rawHeaders.length > 2 * mostLines) return new SidecarError('header_too_large', `the header has more than ${mostLines} lines`)
+  if (rawHeaders.length > 2 * mostLines)
+    return new SidecarError('header_too_large', `the header has more than ${mostLines} lines, the most that limits.headers allows`)
   if (httpVersionMajor !== 1) return unsafe('a version other than HTTP/1.0 and HTTP/1.1')
   // Its answer repeats the request as the upstream got it, key and all (RFC 9110, 9.3.8).
   if (method === 'TRACE') return unsafe('the method TRACE, whose answer would show the key')
@@ -140,17 +141,17 @@ function lineProblem({ rawHeaders, httpVersionMajor, method, url = '' }: Incomin
 
 function hostProblem(hosts: number, host: string, version11: boolean): SidecarError | undefined {
   if (hosts > 1) return unsafe('two Host headers')
-  return host === '' && (version11 || hosts > 0) ? unsafe('no Host') : undefined
+  return host === '' && (version11 || hosts > 0) ? unsafe('no Host header') : undefined
 }
 
 function codingProblem(codings: number, coding: string, version11: boolean): SidecarError | undefined {
   const isKnown = codings === 0 || (codings === 1 && version11 && coding.toLowerCase() === 'chunked')
-  return isKnown ? undefined : unsafe('a Transfer-Encoding other than "chunked", once, on HTTP/1.1')
+  return isKnown ? undefined : unsafe('a Transfer-Encoding that is not just "chunked", on HTTP/1.1')
 }
 
 function expectProblem(expect: string): SidecarError | undefined {
   if (expect.toLowerCase() === '100-continue') return undefined
-  return new SidecarError('expectation_failed', 'only "Expect: 100-continue" is understood')
+  return new SidecarError('expectation_failed', 'of "Expect" only 100-continue is understood: leave the header out')
 }
 
 const unsafe = (what: string): SidecarError => new SidecarError('bad_request', `the request has ${what}`)

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { stack, type Call, type Handler, type Layer, type Reply } from '../call.ts'
 import type { Alarm, Clock } from '../clock.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
+import { noteFailure } from '../facts.ts'
 import { admit, type Admission } from '../layers/admit.ts'
 import { answer } from '../layers/answer.ts'
 import { body } from '../layers/body.ts'
@@ -14,7 +15,7 @@ import { locate } from '../layers/locate.ts'
 import { measure } from '../layers/measure.ts'
 import { cancel, finish, offCancel, onCancel } from '../life.ts'
 import type { Connector } from '../upstream/connector.ts'
-import { answerOn, callFrom, readEarly, type Early } from './tunnelClient.ts'
+import { answerOn, callFrom, earlyBytes, readEarly, type Early } from './tunnelClient.ts'
 import { grouped, switched } from './tunnelHeaders.ts'
 import { pair, type Pair } from './tunnelPair.ts'
 import { failureOf, replyFrom } from './tunnelReply.ts'
@@ -93,7 +94,7 @@ export function tunnel(current: (url: string) => TunnelOptions): Tunnel {
     const session: Session = { req, call, early: undefined, pair: undefined, over: () => {} }
     sessions.add(session)
     session.over = (failure) => {
-      facts.error ??= failure?.kind
+      if (facts.error === undefined && failure !== undefined) noteFailure(facts, failure)
       drop(session)
       finish(life, failure)
     }
@@ -103,13 +104,16 @@ export function tunnel(current: (url: string) => TunnelOptions): Tunnel {
       drop(session)
       if (life.over) return
       const reason = new SidecarError('client_gone', 'the client closed its connection')
-      facts.error ??= reason.kind
+      if (facts.error === undefined) noteFailure(facts, reason)
       cancel(life, reason)
       finish(life, reason)
     })
     if (problem === undefined) {
       session.early = readEarly(socket, head, () => {
-        cancel(life, new SidecarError('bad_request', 'the client sent frames before the upgrade was answered'))
+        cancel(
+          life,
+          new SidecarError('bad_request', `the client sent more than ${earlyBytes} bytes of frames before the upgrade was answered`),
+        )
       })
       socket.once('end', () => {
         // Half closed counts as gone, as for any call.
@@ -132,7 +136,7 @@ export function tunnel(current: (url: string) => TunnelOptions): Tunnel {
   return {
     upgrade,
     closeAll: (code, reason) => {
-      const err = new SidecarError('draining', 'this pod is shutting down')
+      const err = new SidecarError('draining', 'this pod is shutting down: another pod will answer')
       for (const { call, pair: sockets, req } of sessions) {
         if (sockets !== undefined) sockets.close(code, reason, err)
         else if (call.life.over) req.socket.destroy()
@@ -209,7 +213,7 @@ async function carry(options: TunnelOptions, session: Session, call: Call, opene
         if (socket === undefined) return fail(err ?? new SidecarError('internal', 'the connector gave nothing'))
         facts.connectedMs = clock.now()
         first = clock.set(firstMs, () => {
-          fail(new SidecarError('first_event_timeout', `no answer to the upgrade within ${firstMs / 1_000} s`))
+          fail(new SidecarError('first_event_timeout', `no answer to the upgrade within ${firstMs / 1_000} s (timeouts.connect)`))
         })
         done?.(null, socket)
       })
@@ -273,8 +277,8 @@ function standIn(req: IncomingMessage): IncomingMessage {
 }
 
 function farewell(reason: SidecarError, { totalMs }: TunnelOptions): string {
-  if (reason.kind === 'draining') return 'shutting down'
+  if (reason.kind === 'draining') return 'Outrider: this pod is shutting down (draining)'
   return reason.kind === 'total_timeout'
-    ? `Outrider: open for ${totalMs / 1_000} s, the longest allowed (total_timeout)`
+    ? `Outrider: open for ${totalMs / 1_000} s, as long as timeouts.streamTotal allows (total_timeout)`
     : `Outrider: ${reason.message}`
 }

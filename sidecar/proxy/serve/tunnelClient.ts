@@ -11,7 +11,7 @@ import { requestHead } from './requestHead.ts'
 import { withoutKey } from './tunnelHeaders.ts'
 
 /** More than a client has reason to send before it knows whether the upgrade succeeds. */
-const earlyBytes = 64 * 1024
+export const earlyBytes = 64 * 1024
 
 /** What a client sends before the 101. */
 export interface Early {

@@ -88,7 +88,7 @@ export function pair({ clock, client, upstream, facts, idleMs, over }: PairOptio
   }
 
   const idle = clock.set(idleMs, () => {
-    fail(new SidecarError('idle_timeout', `no frame in either direction for ${idleMs / 1_000} s`))
+    fail(new SidecarError('idle_timeout', `no frame in either direction for ${idleMs / 1_000} s (timeouts.webSocketIdle)`))
   })
   const upstreamLeft = (how: string): void => {
     if (!closing && !isComplete(down)) fail(new SidecarError('reply_cut', `the upstream ${how} without a close frame`))

@@ -50,7 +50,8 @@ export function replyFrom(answer: IncomingMessage, life: Life): Reply {
 export function failureOf(err: Error & { code?: string }): SidecarError {
   const why = err.code ?? err.message
   if (err.code?.startsWith('HPE_') === true) {
-    return new SidecarError('bad_reply', `the answer to the upgrade is not HTTP that can be used (${why})`, { cause: err })
+    const told = err.message.replace(/^Parse Error: /, '')
+    return new SidecarError('bad_reply', `the answer to the upgrade is not HTTP that can be used (${told})`, { cause: err })
   }
   return new SidecarError('no_reply', `the connection closed without an answer to the upgrade (${why})`, { cause: err })
 }

@@ -71,6 +71,9 @@ function goOn(res: ServerResponse): void {
 const gone = (cause?: Error | null): SidecarError =>
   new SidecarError('client_gone', 'the client closed its connection before its request was whole', cause ? { cause } : undefined)
 
+const silent = (ms: number): SidecarError =>
+  new SidecarError('client_timeout', `the client sent no byte of its request body for ${ms / 1_000} s (timeouts.clientBody)`)
+
 function flowing(req: LeanRequest, { clock, silenceMs, held, life, broken }: UploadOptions, sink: Sink): Tap {
   let ahead: Buffer[] = []
   let aheadSize = 0
@@ -129,7 +132,7 @@ function flowing(req: LeanRequest, { clock, silenceMs, held, life, broken }: Upl
   const mayReadAhead = (): boolean => aheadSize < aheadBytes && held.bytes < held.limit
   const onSilence = (): void => {
     if (paused || ended) silence = clock.set(silenceMs, onSilence)
-    else fail(new SidecarError('client_timeout', `no byte of the request body for ${silenceMs / 1_000} s`))
+    else fail(silent(silenceMs))
   }
 
   const taker: Taker = {

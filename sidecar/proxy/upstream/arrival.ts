@@ -24,7 +24,7 @@ export function watchArrival({ clock, writeMs, socket, stop, tables = tablesOfLi
         stop(
           new SidecarError(
             'write_timeout',
-            `nobody acknowledged the request for ${writeMs / 1_000} s: its receiver, or the way there, is gone`,
+            `nobody acknowledged the request for ${writeMs / 1_000} s (timeouts.write): its receiver, or the way there, is gone`,
           ),
         )
       },

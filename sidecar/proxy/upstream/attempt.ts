@@ -144,8 +144,10 @@ export function attempt({ call, path, connection, clock, writeMs, give, refuse, 
 
 /** What makes an interim answer one that cannot be passed on; `count` includes it. */
 function problemOf(status: number, count: number): SidecarError | undefined {
-  if (status < 100) return new SidecarError('bad_reply', `${status} is no status of HTTP`)
-  return count > mostInterim ? new SidecarError('bad_reply', `more than ${mostInterim} interim answers`) : undefined
+  if (status < 100) return new SidecarError('bad_reply', `the answer has the status ${status}, which is none of HTTP`)
+  return count > mostInterim
+    ? new SidecarError('bad_reply', `more than ${mostInterim} interim answers (1xx) came before the answer`)
+    : undefined
 }
 
 const nowhere: Sink = { data: () => true, end: () => {}, fail: () => {} }

@@ -50,7 +50,12 @@ export function connector({ place, names, clock, timeoutMs, forUndici }: Connect
     }
     const alarm = clock.set(timeoutMs, () => {
       const via = place.egress === undefined ? '' : ` through the HTTP proxy ${place.egress.host}:${place.egress.port}`
-      end(new SidecarError('connect_timeout', `no connection to ${place.host}:${place.port}${via} within ${timeoutMs / 1_000} s`))
+      end(
+        new SidecarError(
+          'connect_timeout',
+          `no connection to ${place.host}:${place.port}${via} within ${timeoutMs / 1_000} s (timeouts.connect)`,
+        ),
+      )
     })
     const use = (next: Socket): void => {
       socket = next

@@ -42,7 +42,7 @@ export function openTunnel({ egress, place, tcp, use }: TunnelOptions, done: (er
   })
   use(secure)
   const onError = (err: NodeJS.ErrnoException): void => {
-    fail(`failed in its TLS handshake: ${tlsReason(err, egress.host)}`, err)
+    fail(`failed in its TLS handshake: ${tlsReason(err, egress.host, 'network.ca')}`, err)
   }
   const onClose = (): void => {
     fail('closed the connection during its TLS handshake')

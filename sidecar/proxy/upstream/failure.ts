@@ -15,6 +15,12 @@ export interface Stage {
   readonly first: 'plain' | 'secure' | undefined
 }
 
+/** Codes that say nothing to who does not know Undici. */
+const told: Readonly<Record<string, string>> = {
+  UND_ERR_HEADERS_OVERFLOW: 'its header has more than 64 KiB',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'its content-length does not fit the rest of its header',
+}
+
 /** What servers that close without a word may have wanted. */
 const hints = {
   plain: '; does the upstream expect TLS on this port, and should its url begin with https://?',
@@ -32,7 +38,7 @@ export function failureOf(err: Error & { code?: string }, { headed, started, reu
   if (err instanceof SidecarError) return err
   // Undici hands what our own callbacks throw back to us as if the connection had failed.
   if (isDefect(err)) return asSidecarError(err)
-  const why = err.code ?? err.message
+  const why = told[err.code ?? ''] ?? (err.code === 'UND_ERR_SOCKET' ? err.message : (err.code ?? err.message))
   if (headed) return new SidecarError('reply_cut', `the answer broke off before its end (${why})`, { cause: err })
   // With TLS 1.3 the upstream refuses our certificate, or its absence, when for us the handshake is long over.
   if (!started && !reused && err.code?.startsWith('ERR_SSL_') === true && err.code.includes('ALERT')) {
@@ -40,7 +46,7 @@ export function failureOf(err: Error & { code?: string }, { headed, started, reu
   }
   if (isNonsense(err)) return new SidecarError('bad_reply', `the answer is not HTTP that can be used (${why})`, { cause: err })
   if (err.code === 'UND_ERR_INVALID_ARG' || err.code === 'UND_ERR_NOT_SUPPORTED') {
-    return new SidecarError('bad_request', `the request cannot be passed on (${err.message})`, { cause: err })
+    return new SidecarError('bad_request', `the request cannot be passed on (${err.message})`, { cause: err, quotes: true })
   }
   if (reused && sinceBeganMs < staleWithinMs) {
     return new SidecarError('stale_connection', 'the upstream had closed a kept connection', { cause: err })

@@ -15,9 +15,10 @@ export function nobody(plan: Plan, now: number): SidecarError {
   const upstreams = statesOf(plan, now)
   const waits = upstreams.flatMap(({ retry_in_seconds: seconds }) => (seconds === null ? [] : [seconds * 1_000]))
   const subject = `No healthy backend available for model: ${model === '' ? '(none named)' : model}`
-  const why = home === undefined ? (upstreams.length === 0 ? '; no upstream has it' : '') : onlyAt(home, upstreams[0])
+  const why = home === undefined ? each(upstreams) : onlyAt(home, upstreams[0])
   return new SidecarError('no_upstream', subject + why, {
     details: { upstreams },
+    ...(upstreams.length === 0 && { permanent: true }),
     ...(waits.length > 0 && { retryAfterMs: Math.min(...waits) }),
   })
 }
@@ -46,6 +47,16 @@ const statesOf = ({ route, model, only, home }: Plan, now: number): Said[] =>
         retry_in_seconds: until === undefined ? null : Math.ceil((until - now) / 1_000),
       }
     })
+
+/** For who sees the message alone. */
+function each(upstreams: readonly Said[]): string {
+  if (upstreams.length === 0) return '; no upstream has it (upstreams[].models)'
+  const told = upstreams.slice(0, mostTold).map(({ name, state, retry_in_seconds: seconds }) => `; ${name} is ${state}${whenOf(seconds)}`)
+  return `${told.join('')}${upstreams.length > mostTold ? `; and ${upstreams.length - mostTold} more` : ''}`
+}
+
+const mostTold = 5
+const whenOf = (seconds: number | null): string => (seconds === null ? '' : `, and tried again in ${seconds} s`)
 
 /** Somebody who has a file there wants to hear of that one upstream, and when to come back. */
 function onlyAt({ candidate, id, known }: Home, is: Said | undefined): string {

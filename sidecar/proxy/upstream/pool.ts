@@ -40,10 +40,7 @@ export function pool(options: PoolOptions): Pool {
   const waiting = queue({
     clock,
     waitMs,
-    tooLong: () => {
-      const which = connections === 1 ? 'the one connection' : `all ${connections} connections`
-      return new SidecarError('pool_timeout', `${which} to the upstream stayed busy for ${waitMs / 1_000} s`)
-    },
+    tooLong: () => tooLong(waitMs, connections),
     onLeave: () => {
       giveUpSurplus()
     },
@@ -144,8 +141,14 @@ export function pool(options: PoolOptions): Pool {
     close: () => {
       closed = true
       for (const giveUp of dialling.splice(0)) giveUp()
-      waiting.close(new SidecarError('draining', 'this pod is shutting down'))
+      waiting.close(new SidecarError('draining', 'this sidecar is closing its connections'))
       for (const connection of all) lose(connection)
     },
   }
 }
+
+const tooLong = (waitMs: number, connections: number): SidecarError =>
+  new SidecarError(
+    'pool_timeout',
+    `all connections to the upstream stayed busy for ${waitMs / 1_000} s (timeouts.pool, upstreams[].connections: ${connections})`,
+  )

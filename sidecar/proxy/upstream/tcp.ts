@@ -87,9 +87,14 @@ function isSame(known: readonly LookupAddress[], list: readonly LookupAddress[])
   return known.length === list.length && known.every(({ address }) => list.some((one) => one.address === address))
 }
 
+const unresolved: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'ENOTFOUND: no name server knows it',
+  EAI_AGAIN: 'EAI_AGAIN: no name server answered',
+}
+
 function tcpError(err: NodeJS.ErrnoException, where: string, isProxy: boolean): SidecarError {
   if (err.syscall === 'getaddrinfo' || err.code === 'ENOTFOUND' || err.code === 'EAI_AGAIN') {
-    const why = `does not resolve (${err.code ?? err.message})`
+    const why = `does not resolve (${unresolved[err.code ?? ''] ?? err.code ?? err.message})`
     return isProxy
       ? new SidecarError('egress_failed', `the name of the HTTP proxy ${where} ${why}`, { cause: err })
       : new SidecarError('dns_failed', `the name of the host in ${where} ${why}`, { cause: err })
@@ -97,7 +102,10 @@ function tcpError(err: NodeJS.ErrnoException, where: string, isProxy: boolean): 
   const all = err instanceof AggregateError ? (err.errors as NodeJS.ErrnoException[]) : [err]
   // Nothing left this machine, so the upstream is not to blame.
   if (all.every(({ code }) => code === 'EMFILE' || code === 'ENFILE')) {
-    return new SidecarError('proxy_overloaded', 'no file descriptors are left', { cause: err, retryAfterMs: 1_000 })
+    return new SidecarError('proxy_overloaded', 'no file descriptors are left for a connection to the upstream (ulimit -n)', {
+      cause: err,
+      retryAfterMs: 1_000,
+    })
   }
   const reasons = all.map((one) => one.message.replace(/^connect /, '')).join('; ')
   if (isProxy) return new SidecarError('egress_failed', `no connection to the HTTP proxy ${where} (${reasons})`, { cause: err })

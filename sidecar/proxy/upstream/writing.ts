@@ -41,7 +41,8 @@ export function watchWriting({ clock, writeMs, connection, outgoing, handed, sto
     const nowMs = clock.now()
     const waitsForClient = !handed() && isEmpty() && outgoing.waiting()
     if (now !== before || waitsForClient) movedMs = nowMs
-    else if (nowMs - movedMs >= writeMs) return stop(new SidecarError('write_timeout', `the request did not move for ${writeMs / 1_000} s`))
+    else if (nowMs - movedMs >= writeMs)
+      return stop(new SidecarError('write_timeout', `the upstream took nothing of the request for ${writeMs / 1_000} s (timeouts.write)`))
     before = now
     alarm = clock.set(Math.min(writeMs / looks, movedMs + writeMs - nowMs), ring)
   }

@@ -44,7 +44,7 @@ test('when no key is accepted anywhere, the answer says at once which upstreams 
   const told = await ask(sidecar)
   assert.deepEqual([told.status, told.headers.get('x-outrider-error')], [503, 'no_upstream'])
   const { error } = JSON.parse(told.text) as { error: { message: string } }
-  assert.match(error.message, /^No healthy backend available for model: m \(no_upstream, no attempt was made/)
+  assert.match(error.message, /^No healthy backend available for model: m; .*auth_failed.* \(no_upstream, no attempt was made/)
   const upstreams = upstreamsIn(told)
   assert.deepEqual(
     upstreams.map(({ name, state }) => [name, state]),
