@@ -40,6 +40,8 @@ export interface Plan {
   due: Due | undefined
   /** For this model. */
   readonly tried: Candidate[]
+  /** The last of them to be asked: one that is asked again may stand further up. */
+  asked: Candidate | undefined
   /** Of those, the ones that may be asked once more; undefined while there is none. */
   repeatable: Candidate[] | undefined
   /** Where the route has a canary: the side that this call is on. */

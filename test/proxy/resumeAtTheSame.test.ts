@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { breaksAfter, chatEvents, heard, patientSettings } from '../fixtures/brokenStreams.ts'
-import { answers, cutting, eachCut, sseBytes, stallAfter } from '../fixtures/provider.ts'
+import { answers, cutting, eachCut, provider, sseBytes, stall, stallAfter } from '../fixtures/provider.ts'
+import { startByHand } from '../fixtures/startSidecar.ts'
 import { ask, askedOf, startUpstreams } from '../fixtures/startUpstreams.ts'
 
 const body = { stream: true, messages: [{ role: 'user', content: 'hi' }] }
@@ -67,6 +68,79 @@ test('one that went silent is not asked again: it may still be working on the ca
   const { sidecar, providers } = await startUpstreams(t, [[silent, all]], { ...patientSettings, timeouts: { idle: '200ms' } })
   assert.match(heard((await ask(sidecar, body)).text).error ?? '', /idle_timeout/)
   assert.deepEqual(askedOf(providers), [1])
+})
+
+test('one that went silent is not asked again for what came of an attempt before', async (t) => {
+  const silent = stallAfter(...begins(2).map((event) => event.slice(6).trim()))
+  const timeouts = { idle: '200ms', firstEvent: '200ms' }
+  const { sidecar, providers } = await startUpstreams(t, [[answers(503), silent, all]], { ...patientSettings, timeouts })
+  assert.match(heard((await ask(sidecar, body)).text).error ?? '', /idle_timeout, 2 attempts/)
+  assert.deepEqual(askedOf(providers), [2])
+})
+
+test('it is the one that broke off that is asked again, and none that went silent before', async (t) => {
+  const cut = breaksAfter(...begins(2))
+  const { sidecar, providers } = await startUpstreams(
+    t,
+    [
+      [answers(503), cut, cut, all],
+      [stall(), all],
+    ],
+    {
+      ...patientSettings,
+      retry: { ...patientSettings.retry, attempts: 5 },
+      timeouts: { firstEvent: '200ms' },
+    },
+  )
+  assert.match(heard((await ask(sidecar, body)).text).error ?? '', /reply_cut, 4 attempts/)
+  assert.deepEqual(askedOf(providers), [3, 1])
+})
+
+/** So long that all the time of a call is too short for what is drawn. */
+const longBackoff = { ...patientSettings.retry, backoff: '100h', longestBackoff: '100h' }
+
+test('where the wait would leave no time for an attempt, the error comes at once', async (t) => {
+  const llm = await provider(t, [breaksAfter(...begins(2)), all])
+  const timeouts = { total: '20s', streamTotal: '20s' }
+  // The clock stands still: who waits would never be answered.
+  const sidecar = await startByHand(t, llm.url, { ...patientSettings, retry: longBackoff, timeouts })
+  const { error } = heard((await ask(sidecar, body)).text)
+  assert.match(error ?? '', /reply_cut, 1 attempt, not repeated: too little time was left/)
+  assert.equal(llm.seen.length, 1)
+})
+
+test('one that has failed others during the wait is not asked again', async (t) => {
+  const llm = await provider(t, [breaksAfter(...begins(2)), breaksAfter(...begins(2))])
+  const { health: _, ...settings } = patientSettings
+  const retry = { ...settings.retry, backoff: '1s', longestBackoff: '1s' }
+  const sidecar = await startByHand(t, llm.url, { ...settings, retry, health: { failures: 2 } })
+  const calls = [ask(sidecar, body), ask(sidecar, body)]
+  // The one that breaks off last makes the upstream one that fails, and so has nothing to wait for.
+  const last = await Promise.race(calls)
+  sidecar.clock.pass(1_500)
+  for (const { text: told } of [last, ...(await Promise.all(calls))])
+    assert.match(heard(told).error ?? '', /reply_cut, 1 attempt, not repeated: no other upstream can be used/)
+  assert.equal(llm.seen.length, 2)
+})
+
+test('a client that leaves during the wait leaves nothing behind', async (t) => {
+  const llm = await provider(t, [breaksAfter(...begins(2))])
+  const sidecar = await startByHand(t, llm.url, { ...patientSettings, retry: longBackoff, timeouts: { streamTotal: '500h' } })
+  const client = new AbortController()
+  const reply = await fetch(`${sidecar.url}/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'm', ...body }),
+    signal: client.signal,
+  })
+  const reader = reply.body?.getReader()
+  await reader?.read()
+  await (
+    await llm.request(0)
+  ).closed
+  client.abort()
+  const line = await sidecar.callLine(0)
+  assert.deepEqual([line['error'], line['attempts'], (line['tried'] as unknown[]).length], ['client_gone', 1, 1])
 })
 
 test('one that says in the middle that it has failed is asked again, and one that says it has too much to do is not', async (t) => {

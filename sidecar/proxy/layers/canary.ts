@@ -40,7 +40,7 @@ async function onOneSide(call: Call, plan: Plan, split: Split, next: Handler): P
   try {
     return await next({ ...call, headers: without, last: plan.route.alone })
   } finally {
-    side.served = split.sideOf(plan.model, plan.tried.at(-1)?.standing)
+    side.served = split.sideOf(plan.model, plan.asked?.standing)
   }
 }
 

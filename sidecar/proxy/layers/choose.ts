@@ -71,6 +71,7 @@ function attempt(call: Call, plan: Plan, candidate: Candidate, options: ChooseOp
   const { facts } = call
   const beganMs = clock.now()
   if (plan.next === undefined || !plan.tried.includes(candidate)) plan.tried.push(candidate)
+  plan.asked = candidate
   plan.next = undefined
   plan.hintMs = undefined
   const alone = plan.panic || facts.attempts + 1 >= plan.mostAttempts || plan.route.alone || !isChoice(plan, beganMs)

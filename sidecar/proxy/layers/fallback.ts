@@ -71,6 +71,7 @@ function turnTo(plan: Plan, step: Fallback, route: Route): void {
   plan.model = step.model
   plan.route = route
   plan.tried.length = 0
+  plan.asked = undefined
   plan.ailing = []
   plan.triggers = []
   plan.repeatable = undefined

@@ -166,15 +166,14 @@ async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
   for (let failed = reason; ;) {
     plan.route.budget.release(plan.price)
     plan.price = 0
-    const step = story === undefined ? 'not_resumable' : nextStep(stream, story)
+    const step = story === undefined ? 'not_resumable' : await waited(stream, story, failed)
+    if (stream.closed !== undefined) return leave(stream, stream.closed)
     if (typeof step === 'string') {
       call.facts.unrepeated = step
       options.refused(step)
       return leave(stream, cause)
     }
     closed(call, failed, options)
-    if (plan.tried.includes(step.candidate)) await pause(call, backoff(call.facts.attempts, options.backoffMs, options), options.clock)
-    if (stream.closed !== undefined) return leave(stream, stream.closed)
     const reply = await attempted(stream, step)
     if (call.life.cancelled !== undefined || stream.closed !== undefined) {
       if (!(reply instanceof SidecarError)) reply.drop()
@@ -202,15 +201,31 @@ function endVisit({ plan, call, options, disagrees, held }: Stream, { kind }: Si
 
 /** Once more, where it broke off for no reason that would still be one, and the client does not repeat by itself. */
 function noteRepeatable({ plan, call, disagrees, held }: Stream, { kind }: SidecarError): void {
-  const last = plan.tried.at(-1)
+  const { asked, repeatable } = plan
+  if (asked === undefined) return
   const mayHelp = held === undefined ? kind === 'reply_cut' || kind === 'bad_reply' : outcomes[held.outcome].again === 'either'
-  if (mayHelp && !disagrees && last !== undefined && call.wishes.retries === 0) plan.repeatable = [...(plan.repeatable ?? []), last]
+  const isRepeatable = mayHelp && !disagrees && call.wishes.retries === 0
+  // Whatever its attempts before came to.
+  plan.repeatable = [...(repeatable ?? []).filter((one) => one !== asked), ...(isRepeatable ? [asked] : [])]
 }
 
 function closed({ facts }: Call, { kind }: SidecarError, { clock }: ResumeOptions): void {
   if (facts.answered === 0) return
   facts.oursMs = clock.now()
   closeAttempt(facts, kind)
+}
+
+/** As for a call that is repeated: after a wait all is looked at anew, and what has failed others meanwhile is not asked. */
+async function waited(stream: Stream, story: Story, failed: SidecarError): Promise<Step | Unrepeated> {
+  const { call, plan, options } = stream
+  const first = nextStep(stream, story)
+  if (typeof first === 'string' || !plan.tried.includes(first.candidate)) return charged(plan, first, options)
+  const waitMs = backoff(call.facts.attempts, options.backoffMs, options)
+  const then = options.clock.now() + waitMs
+  if ((plan.due?.atMs ?? Infinity) - then < options.leastLeftMs || !isInTime(plan, then)) return 'deadline'
+  closed(call, failed, options)
+  await pause(call, waitMs, options.clock)
+  return charged(plan, nextStep(stream, story), options)
 }
 
 function nextStep(stream: Stream, story: Story): Step | Unrepeated {
@@ -226,8 +241,12 @@ function nextStep(stream: Stream, story: Story): Step | Unrepeated {
   const goesOn = stream.goesOn && plan.route.resume === 'continue' && request !== undefined && canGoOn(request)
   plan.repeatable = plan.repeatable?.filter((one) => plan.tried.indexOf(one) === plan.tried.lastIndexOf(one))
   const step = stepFrom(plan, { story, request, goesOn, body, now })
-  if (step === undefined) return isInTime(plan, now) ? 'no_upstream' : 'deadline'
-  const allowance = plan.route.budget.allow(priceOfRepeat, plan.tokens, true, now)
+  return step ?? (isInTime(plan, now) ? 'no_upstream' : 'deadline')
+}
+
+function charged(plan: Plan, step: Step | Unrepeated, { clock }: ResumeOptions): Step | Unrepeated {
+  if (typeof step === 'string') return step
+  const allowance = plan.route.budget.allow(priceOfRepeat, plan.tokens, true, clock.now())
   if (allowance !== 'ok') return `budget_${allowance}`
   plan.price = priceOfRepeat
   return step
@@ -260,9 +279,10 @@ async function attempted(stream: Stream, { candidate, body, way }: Step): Promis
 }
 
 function goOn(stream: Stream, step: Step, reply: Reply, first: Pick<Facts, 'eventMs' | 'sentMs'>): void {
-  const { call, sink, transcript, options, before } = stream
+  const { call, plan, sink, transcript, options, before } = stream
   const { facts } = call
   facts.resumed++
+  if (plan.side !== undefined) plan.side.served = plan.side.split.sideOf(plan.model, step.candidate.standing)
   // When the model's first word came, and what that took, is for the first attempt to say.
   if (first.eventMs > 0 && facts.eventMs !== first.eventMs) Object.assign(facts, first)
   handOver(facts, options.clock.now())

@@ -94,9 +94,9 @@ async function goOn({ call, plan, next, options }: Trying, { reply, failure }: E
 
 /** A client that repeats by itself is not repeated for where it has just been turned away: it will come back there. */
 function noteRepeatable({ wishes }: Call, plan: Plan): void {
-  const last = plan.tried.at(-1)
-  if (plan.again !== 'either' || wishes.retries > 0 || last === undefined || plan.repeatable?.includes(last) === true) return
-  plan.repeatable = [...(plan.repeatable ?? []), last]
+  const { asked, repeatable } = plan
+  if (plan.again !== 'either' || wishes.retries > 0 || asked === undefined || repeatable?.includes(asked) === true) return
+  plan.repeatable = [...(repeatable ?? []), asked]
 }
 
 /** Whatever came first of several failures: it is all of them together that another model is asked for. */

@@ -65,6 +65,7 @@ function planFor({ body }: Call, found: Route, { model, only, attempts }: Decide
     mostAttempts: attempts,
     due: undefined,
     tried: [],
+    asked: undefined,
     repeatable: undefined,
     side: undefined,
     unreachable: nowhere,

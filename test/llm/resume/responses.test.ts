@@ -185,3 +185,33 @@ test('what the client asked for at most stands in the last event, not what anoth
   const second = responseEvents(words.slice(2), { id: 'second' }).map((event) => withMost(97, event))
   assert.match(behind(first, second, { ...noSeam }).out, /"max_output_tokens":100[^0-9](?!.*"max_output_tokens":97)/s)
 })
+
+const withoutIds = (events: readonly string[]): string[] =>
+  events.map((event) => event.replaceAll(/"((?:item_)?id)":"(?:msg|fc)_\w+"/g, '"$1":""'))
+
+/** Told with as few events as some servers tell it. */
+const itemBehind = (item: object, ...between: readonly Readonly<Record<string, unknown>>[]): Readonly<Record<string, unknown>>[] => [
+  { type: 'response.output_item.added', item: { ...item, content: [] } },
+  ...between,
+  { type: 'response.output_item.done', item },
+]
+const delta = { type: 'response.output_text.delta', item_id: 'msg_more', content_index: 0, delta: ' And more.' }
+const call = { id: 'fc_more', type: 'function_call', call_id: 'call_1', name: 'f', arguments: '{}' }
+
+test('where items have no ids of their own, no other is taken for the message and left out', () => {
+  const first = withoutIds(responseBegun(words.slice(0, 2), { id: 'first' }))
+  for (const events of [itemBehind(call), itemBehind(messageItem('msg_more', ' And more.'), delta)]) {
+    const second = responseEvents(words, { id: 'second', behind: events })
+    assert.ok(behind(first, second).agrees)
+    assert.ok(!behind(first, withoutIds(second)).agrees)
+  }
+})
+
+test('what another attempt says in a second message stands in that alone, whatever is known of the first', () => {
+  const part = { ...delta, type: 'response.content_part.added', delta: undefined, part: { type: 'output_text', text: '' } }
+  const more = itemBehind(messageItem('msg_more', ' And more.'), part, delta)
+  const first = withoutIds(responseBegun(words.slice(0, 2), { id: 'first' }))
+  const { out } = behind(first, responseEvents(words, { id: 'second', behind: more }))
+  const texts = heardResponse(first.join('') + out).last?.output.map(({ content }) => content?.[0]?.text)
+  assert.deepEqual(texts, [text, ' And more.'])
+})

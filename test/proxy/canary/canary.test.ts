@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
 import { WebSocket } from 'ws'
 import { fingerprint } from '../../../sidecar/proxy/llm/fingerprint.ts'
-import { answers, chat, frame, openStream, paced, writeEach, type Provider, type Step } from '../../fixtures/provider.ts'
+import { breaksAfter, chatEvents, patientSettings } from '../../fixtures/brokenStreams.ts'
+import { answers, chat, frame, openStream, paced, sseBytes, writeEach, type Provider, type Step } from '../../fixtures/provider.ts'
 import type { Document, Sidecar } from '../../fixtures/startSidecar.ts'
 import { ask, askedOf, served, startUpstreams, type Told } from '../../fixtures/startUpstreams.ts'
 
@@ -91,6 +92,21 @@ test('what the canary cannot answer the stable side does; who has asked for the 
   const forced = await ask(sidecar, {}, { 'x-canary': 'true' })
   assert.deepEqual([forced.status, sideOf(forced)], [500, 'canary'])
   assert.equal(askedOf(providers)[0], 1)
+})
+
+test('the side of a call is that of its last attempt, be that one that was asked before, or one that has taken a stream up', async (t) => {
+  const routes = [{ name: 'chat', models: ['*'], canary: { upstreams: ['b'], weight: 100, minimumCalls: 1000 } }]
+  const sides = { ...patientSettings, routes }
+  const equal = [{ tier: 1 }, { tier: 1 }]
+  const again = await startUpstreams(t, [answers(401), [answers(503), chat('new')]], sides, equal)
+  const told = await ask(again.sidecar)
+  assert.deepEqual([told.status, ...served(told), sideOf(told)], [200, 'b', '3', 'canary'])
+  const begun = breaksAfter(...chatEvents(['ne'], { id: 'first', finish: false }))
+  const whole = sseBytes(...chatEvents(['ne', 'w'], { id: 'second' }))
+  const { sidecar } = await startUpstreams(t, [whole, begun], sides, equal)
+  assert.match((await ask(sidecar, { stream: true })).text, /^: resumed by a/m)
+  const { side, side_chosen: chosen } = await sidecar.callLine(0)
+  assert.deepEqual([side, chosen], ['stable', 'canary'])
 })
 
 test('a model on trial that fails is followed by the one that was asked for', async (t) => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { patientSettings } from '../../fixtures/brokenStreams.ts'
 import { fails, good, triedOf } from '../../fixtures/failing.ts'
-import { blackhole, deaf, stall, stallAfterHead } from '../../fixtures/provider.ts'
+import { answers, blackhole, deaf, stall, stallAfterHead } from '../../fixtures/provider.ts'
 import { ask, askedOf, startUpstreams } from '../../fixtures/startUpstreams.ts'
 
 const soon = { timeouts: { firstEvent: '300ms' } }
@@ -58,4 +59,15 @@ test('a large body that the upstream does not take is given to another, byte for
     ['a', 'write_timeout'],
     ['b', 200],
   ])
+})
+
+test('one that went silent is not asked again, however often another is', async (t) => {
+  const retry = { ...patientSettings.retry, attempts: 5 }
+  const { sidecar, providers } = await startUpstreams(t, [answers(503), stall()], {
+    ...patientSettings,
+    retry,
+    timeouts: { firstEvent: '200ms' },
+  })
+  assert.equal((await ask(sidecar, { stream: true })).status, 503)
+  assert.deepEqual(askedOf(providers), [4, 1])
 })

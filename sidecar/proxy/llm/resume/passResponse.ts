@@ -1,8 +1,9 @@
 import { isEmpty, isFields, type Fields } from './fields.ts'
 import type { Joint, Passage } from './passage.ts'
-import { endOfResponse, isItemSaid, isSaid, missingEnds, wholeItem } from './responseEnd.ts'
+import { endOfResponse, isItemSaid, isMessage, isSaid, missingEnds, wholeItem } from './responseEnd.ts'
 import { across, isAcross } from './seam.ts'
 import { hasWordsAlone, isOfThought, itemIdOf, keepHead, stageOf } from './tellResponse.ts'
+import type { Story } from './told.ts'
 
 /** Nobody may be kept in memory without bound, and the whole text is said once more at the end. */
 const longestText = 4 * 1024 * 1024
@@ -40,7 +41,10 @@ function besideMessage(passage: Passage, joint: Joint, event: Fields): readonly 
       return ofMessage(passage, joint, event)
     case 'passed': {
       if (!isAcross(passage.seam)) return false
+      const { closed } = passage.story.response
       const ends = missingEnds(passage.story, 'completed')
+      // What comes from here on is of another item, whatever it is called.
+      for (const what of ['text', 'part', 'message'] as const) closed.add(what)
       const index = event['output_index']
       if (typeof index !== 'number') return [...ends, event]
       const last = passage.story.response.place?.['output_index']
@@ -86,8 +90,12 @@ function ofMessage(passage: Passage, joint: Joint, event: Fields): readonly Fiel
   const { type, item, part, delta } = event
   const { place, closed, ...told } = story.response
   switch (type) {
-    case 'response.output_item.added':
-      return isFields(item) && isEmpty(item['content']) ? [] : false
+    case 'response.output_item.added': {
+      // Where items have no ids of their own, the next one is not to be taken for the same.
+      if (joint.hasItem || !isFields(item) || !isMessage(item) || !isEmpty(item['content'])) return false
+      joint.hasItem = true
+      return []
+    }
     case 'response.content_part.added': {
       const isPlain = isFields(part) && part['type'] === 'output_text' && isEmpty(part['text']) && hasWordsAlone(part)
       if (!isPlain || joint.hasPart) return false
@@ -95,7 +103,7 @@ function ofMessage(passage: Passage, joint: Joint, event: Fields): readonly Fiel
       return told.part === undefined && story.text === '' ? [inPlace(place, event)] : []
     }
     case 'response.output_text.delta': {
-      if (typeof delta !== 'string' || !hasWordsAlone(event) || story.text.length > longestText || closed.has('text')) return false
+      if (typeof delta !== 'string' || !hasWordsAlone(event) || story.text.length > longestText || closed.size > 0) return false
       joint.said += delta.length
       const fresh = across(seam, delta)
       if (fresh === undefined) return false
@@ -109,22 +117,28 @@ function ofMessage(passage: Passage, joint: Joint, event: Fields): readonly Fiel
 
 function endOfMessage({ story, seam }: Passage, joint: Joint, event: Fields): readonly Fields[] | false {
   const { type, item, part } = event
-  const { closed, place } = story.response
   if (!isAcross(seam)) return false
   if (type === 'response.output_text.done') {
     if (!isSaid(joint, event) || !hasWordsAlone(event)) return false
     event['text'] = story.text
-    return closed.has('text') ? [] : [inPlace(place, event)]
+    return ended(story, 'text', event)
   }
   if (type === 'response.content_part.done') {
     if (!isFields(part) || !isSaid(joint, part) || !hasWordsAlone(part)) return false
     part['text'] = story.text
-    return closed.has('part') ? [] : [inPlace(place, event)]
+    return ended(story, 'part', event)
   }
   // A refusal, a source: of them the client has no beginning.
-  if (type !== 'response.output_item.done' || !isFields(item) || !isItemSaid(joint, item)) return false
+  if (type !== 'response.output_item.done' || !isFields(item) || !isMessage(item) || !isItemSaid(joint, item)) return false
   event['item'] = wholeItem(story, item)
-  return closed.has('message') ? [] : [inPlace(place, event)]
+  return ended(story, 'message', event)
+}
+
+/** Told once. */
+function ended({ response: { closed, place } }: Story, what: 'text' | 'part' | 'message', event: Fields): readonly Fields[] {
+  if (closed.has(what)) return []
+  closed.add(what)
+  return [inPlace(place, event)]
 }
 
 /** Ids and indexes are those that the client knows. */

@@ -28,12 +28,14 @@ export interface Joint {
   shift: number | undefined
   /** Characters that its events said one after the other. */
   said: number
+  /** The beginnings of its message, and of the one part of that, have come. */
+  hasItem: boolean
   hasPart: boolean
 }
 
 export function openPassage(story: Story, seam: Seam, costs: Pick<Costs, 'prefix' | 'before'>): Passage {
   const { role, text, open, response } = story
-  const joint: Joint | undefined = response.place && { items: new Map(), shift: undefined, said: 0, hasPart: false }
+  const joint: Joint | undefined = response.place && { items: new Map(), shift: undefined, said: 0, hasItem: false, hasPart: false }
   const asItWas = { hasRole: role, hasText: text !== '', isOpen: open }
   return { ...costs, ...asItWas, story, seam, produced: 0, speaks: undefined, goesOn: true, inputTold: undefined, joint }
 }

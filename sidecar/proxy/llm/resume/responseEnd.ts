@@ -44,7 +44,7 @@ export function wholeItem({ text, response: { place, part } }: Story, item: Fiel
   return { ...message, content: hasPart ? [{ ...emptyPart, ...part, ...own, text }] : [] }
 }
 
-const isMessage = ({ type }: Fields): boolean => type === 'message'
+export const isMessage = ({ type }: Fields): boolean => type === 'message'
 
 /** Whether the events before have said this text: what they have not would be missing. */
 export const isSaid = ({ said }: Joint, { text }: Fields): boolean => typeof text === 'string' && text.length <= said

@@ -110,7 +110,9 @@ export const hasWordsAlone = ({ annotations, logprobs }: Fields): boolean => isE
 /** Whether there is one text, and the event belongs to it; what it tells of the place is noted. */
 function standsAt(told: ToldResponse, event: Fields): boolean {
   const id = itemIdOf(event)
-  const { place } = told
+  const { place, closed } = told
+  // Behind its end comes another message.
+  if (closed.size > 0) return false
   if (place !== undefined && !isEmpty(place['item_id']) && !isEmpty(id) && id !== place['item_id']) return false
   const { output_index: output, content_index: content } = event
   if (!isEmpty(place?.['content_index']) && !isEmpty(content) && content !== place?.['content_index']) return false
