@@ -19,6 +19,8 @@ export interface ResumeOptions extends Bounds, Backoff {
   readonly clock: Clock
   /** Before one that has broken off is asked again. */
   readonly backoffMs: number
+  /** A client that hears nothing for this long gets a comment; 0 for never. */
+  readonly heartbeatMs: number
   /** No attempt begins with less time. */
   readonly leastLeftMs: number
   readonly pages: Pages

@@ -196,6 +196,7 @@ function waysOf(
       ...waits,
       clock,
       random,
+      heartbeatMs: streams.heartbeat,
       pages: openPages({ streamBytes: streams.resumeKept, totalBytes: streams.resumeMemory }),
       refused,
       resumed: metrics.resumed,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { breaksAfter, chatEvents, heard, patientSettings } from '../fixtures/brokenStreams.ts'
-import { answers, cutAfter, eachCut, cutting, paced, sseBytes, stall, stallAfter } from '../fixtures/provider.ts'
+import { answers, cutAfter, eachCut, cutting, paced, sseBytes, stall, stallAfter, type Step } from '../fixtures/provider.ts'
 import { ask, askedOf, startUpstreams } from '../fixtures/startUpstreams.ts'
 import { openStream } from '../fixtures/streamClient.ts'
 
@@ -248,6 +248,9 @@ test('a client that leaves while another attempt is under way is seen to leave b
   await other.until('brown')
   other.response.destroy()
   assert.equal(await later.closed, true)
+  await running.sidecar.callLine(0)
+  const metrics = await (await fetch(`${running.sidecar.adminUrl}/metrics`)).text()
+  assert.doesNotMatch(metrics, /^outrider_resumes_total\{.*failed.*\} 1$/m)
 })
 
 test('a finish reason is the end of an answer, whatever becomes of the connection behind it', async (t) => {
@@ -344,4 +347,24 @@ test('one that goes on with nothing but thoughts has not gone on: an answer is n
     const got = heard((await ask(sidecar, body)).text)
     assert.deepEqual([got.text, got.done], [said, done], JSON.stringify(events))
   }
+})
+
+test('until the other one speaks, the client is told that its stream is alive', async (t) => {
+  let release = (): void => {}
+  const released = new Promise<void>((give) => (release = give))
+  // Not even a head.
+  const late: Step = async (exchange) => {
+    await released
+    await sseBytes(...chatEvents(words.slice(2), { id: 'second' }))(exchange)
+  }
+  const { sidecar } = await startUpstreams(t, [breaksAfter(...begins(2)), late], { ...patientSettings, streams: { heartbeat: '50ms' } }, [
+    {},
+    goesOn,
+  ])
+  const client = await openStream(t, sidecar.port, { body: JSON.stringify({ model: 'm', ...body }) })
+  await client.until('quick')
+  await client.until(': still here\n\n: still here\n\n')
+  release()
+  const { text: said, done, error } = heard(await client.whole)
+  assert.deepEqual([said, done, error], [text, 1, undefined])
 })

@@ -2,6 +2,7 @@ import { isUpload, type Call, type Handler, type Layer, type Reply, type Sink, t
 import type { Alarm, Clock } from '../clock.ts'
 import { SidecarError } from '../errors.ts'
 import { wholeEvents, type EventFlow } from '../llm/eventFlow.ts'
+import { heartbeat } from '../llm/heartbeat.ts'
 import { generates, streamOperation } from '../llm/operation.ts'
 import { routeFacts } from '../llm/routeFacts.ts'
 import { onlySound } from '../llm/soundEvents.ts'
@@ -266,7 +267,6 @@ const tooSlow = (leastRate: number, patience: number): SidecarError =>
 
 /** How long a stream whose end has been marked may stay open. */
 const afterEndMs = 1_000
-const heartbeat = Buffer.from(': still here\n\n')
 const blankLine = Buffer.from('\n\n')
 const nowhere = { data: () => true, end: () => {}, fail: () => {} }
 

@@ -1,24 +1,19 @@
-import { backoff } from '../backoff.ts'
-import { isUpload, type Call, type Layer, type Reply } from '../call.ts'
+import { isUpload, type Layer, type Reply } from '../call.ts'
 import { asSidecarError, SidecarError } from '../errors.ts'
-import { closeAttempt, handOver, type Facts } from '../facts.ts'
+import { handOver, type Facts } from '../facts.ts'
 import { errorEventIn } from '../llm/errorEvent.ts'
 import { outcomeOfErrorEvent, outcomeOfFailure, outcomes } from '../llm/outcome.ts'
-import { canGoOn, resumableRequest } from '../llm/resume/goOn.ts'
+import { heartbeat } from '../llm/heartbeat.ts'
 import { pass } from '../llm/resume/pass.ts'
 import { openPassage, type Passage } from '../llm/resume/passage.ts'
 import { isAcross } from '../llm/resume/seam.ts'
-import type { Story } from '../llm/resume/told.ts'
-import { stepFrom, type Step } from '../upstream/takeOver.ts'
-import { pause } from '../pause.ts'
+import type { Step } from '../upstream/takeOver.ts'
 import type { Plan } from '../plan.ts'
 import { newStream, spentOn, storyOf, type Around, type ResumeOptions, type Stream } from '../resumable.ts'
 import { discard, write } from '../transcript.ts'
-import type { Unrepeated } from '../unrepeated.ts'
-import { isInTime } from '../upstream/choice.ts'
 import { settle } from '../upstream/settle.ts'
 import { conditionOf } from './choose.ts'
-import { boundOf } from './deadline.ts'
+import { closed, nextTakeOver, noteRepeatable } from './nextTakeOver.ts'
 
 /**
  * Lets another attempt go on with a stream that broke off when the client had part of it: that one is asked to continue, or to say all again, and
@@ -139,12 +134,31 @@ function flowBehind(stream: Stream, passage: Passage): void {
 
 function broken(stream: Stream, reason: SidecarError): void {
   const { call, options, step } = stream
-  if (step !== undefined) options.resumed(step.way, false)
   const isOver = call.life.cancelled !== undefined || call.life.over || stream.closed !== undefined
+  if (step !== undefined && !isOver) options.resumed(step.way, false)
   if (isOver || outcomeOfFailure(reason.kind, 'committed') !== 'committed') return leave(stream, reason)
-  takeUp(stream, reason).catch((err: unknown) => {
-    leave(stream, asSidecarError(err))
-  })
+  const quiet = beat(stream)
+  takeUp(stream, reason)
+    .catch((err: unknown) => {
+      leave(stream, asSidecarError(err))
+    })
+    .finally(quiet)
+}
+
+/** Until another attempt speaks, nothing else tells the client, and what stands between, that its stream is not dead. */
+function beat(stream: Stream): () => void {
+  const { call, sink, options } = stream
+  const { clock, heartbeatMs } = options
+  if (heartbeatMs === 0) return () => {}
+  const ring = (): void => {
+    const isOver = stream.closed !== undefined || call.life.cancelled !== undefined
+    if (!isOver && !stream.paused && !sink.data(heartbeat)) stream.paused = true
+    alarm = clock.set(heartbeatMs, ring)
+  }
+  let alarm = clock.set(heartbeatMs, ring)
+  return () => {
+    clock.clear(alarm)
+  }
 }
 
 function leave({ sink, transcript, options, held, call }: Stream, reason: SidecarError): void {
@@ -166,7 +180,7 @@ async function takeUp(stream: Stream, reason: SidecarError): Promise<void> {
   for (let failed = reason; ;) {
     plan.route.budget.release(plan.price)
     plan.price = 0
-    const step = story === undefined ? 'not_resumable' : await waited(stream, story, failed)
+    const step = story === undefined ? 'not_resumable' : await nextTakeOver(stream, story, failed)
     if (stream.closed !== undefined) return leave(stream, stream.closed)
     if (typeof step === 'string') {
       call.facts.unrepeated = step
@@ -198,62 +212,6 @@ function endVisit({ plan, call, options, disagrees, held }: Stream, { kind }: Si
   const condition = disagrees ? undefined : conditionOf(kind)
   settle(plan, { what: kind, condition }, { clock: options.clock, beganMs: call.facts.headMs })
 }
-
-/** Once more, where it broke off for no reason that would still be one, and the client does not repeat by itself. */
-function noteRepeatable({ plan, call, disagrees, held }: Stream, { kind }: SidecarError): void {
-  const { asked, repeatable } = plan
-  if (asked === undefined) return
-  const mayHelp = held === undefined ? kind === 'reply_cut' || kind === 'bad_reply' : outcomes[held.outcome].again === 'either'
-  const isRepeatable = mayHelp && !disagrees && call.wishes.retries === 0
-  // Whatever its attempts before came to.
-  plan.repeatable = [...(repeatable ?? []).filter((one) => one !== asked), ...(isRepeatable ? [asked] : [])]
-}
-
-function closed({ facts }: Call, { kind }: SidecarError, { clock }: ResumeOptions): void {
-  if (facts.answered === 0) return
-  facts.oursMs = clock.now()
-  closeAttempt(facts, kind)
-}
-
-/** As for a call that is repeated: after a wait all is looked at anew, and what has failed others meanwhile is not asked. */
-async function waited(stream: Stream, story: Story, failed: SidecarError): Promise<Step | Unrepeated> {
-  const { call, plan, options } = stream
-  const first = nextStep(stream, story)
-  if (typeof first === 'string' || !plan.tried.includes(first.candidate)) return charged(plan, first, options)
-  const waitMs = backoff(call.facts.attempts, options.backoffMs, options)
-  const then = options.clock.now() + waitMs
-  if ((plan.due?.atMs ?? Infinity) - then < options.leastLeftMs || !isInTime(plan, then)) return 'deadline'
-  closed(call, failed, options)
-  await pause(call, waitMs, options.clock)
-  return charged(plan, nextStep(stream, story), options)
-}
-
-function nextStep(stream: Stream, story: Story): Step | Unrepeated {
-  const { call, plan, options, body } = stream
-  const now = options.clock.now()
-  if (call.facts.attempts >= plan.mostAttempts) return 'attempts'
-  if (plan.panic) return 'no_upstream'
-  plan.due = { atMs: call.facts.beganMs + boundOf(call, options), stream: true }
-  if (plan.due.atMs - now < options.leastLeftMs) return 'deadline'
-  stream.request ??= resumableRequest(story.operation, body)
-  const { request } = stream
-  if (story.begun && (request === undefined || story.finished || (story.thought && story.text === ''))) return 'not_resumable'
-  const goesOn = stream.goesOn && plan.route.resume === 'continue' && request !== undefined && canGoOn(request)
-  plan.repeatable = plan.repeatable?.filter((one) => plan.tried.indexOf(one) === plan.tried.lastIndexOf(one))
-  const step = stepFrom(plan, { story, request, goesOn, body, now })
-  return step ?? (isInTime(plan, now) ? 'no_upstream' : 'deadline')
-}
-
-function charged(plan: Plan, step: Step | Unrepeated, { clock }: ResumeOptions): Step | Unrepeated {
-  if (typeof step === 'string') return step
-  const allowance = plan.route.budget.allow(priceOfRepeat, plan.tokens, true, clock.now())
-  if (allowance !== 'ok') return `budget_${allowance}`
-  plan.price = priceOfRepeat
-  return step
-}
-
-/** What has been paid for already counts double, as for every attempt that broke off. */
-const priceOfRepeat = 2
 
 async function attempted(stream: Stream, { candidate, body, way }: Step): Promise<Reply | SidecarError> {
   const { call, plan, next, options } = stream
