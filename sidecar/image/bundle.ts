@@ -48,7 +48,7 @@ export async function bundle(outdir: string, entries: Entries = program): Promis
     sourcemap: 'external',
     // undici leaves its experimental parser out of bundles that define this.
     define: { esbuildDetection: 'true' },
-    plugins: [lateHttp2, latePino, apart(entries)],
+    plugins: [lateHttp2, latePino, withoutForms, apart(entries)],
     logLevel: 'warning',
   })
   for (const name of Object.keys(entries)) escapeLetters(join(outdir, `${name}.cjs`))
@@ -106,6 +106,17 @@ const latePino: Plugin = {
       resolveDir: root,
     }))
     onLoad({ filter: /.*/, namespace: 'main thread' }, () => ({ contents: 'exports.isMainThread = true' }))
+  },
+}
+
+/** For bodies that are a FormData undici brings most of `fetch`; those of calls are bytes. */
+const withoutForms: Plugin = {
+  name: 'without forms',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^\.\.\/web\// }, ({ importer, path }) =>
+      /[/\\]undici[/\\]lib[/\\](?:core|dispatcher)[/\\]/.test(importer) ? { path, namespace: 'no forms' } : undefined,
+    )
+    onLoad({ filter: /.*/, namespace: 'no forms' }, () => ({ contents: "throw new Error('a body that is a FormData')" }))
   },
 }
 
