@@ -32,7 +32,8 @@ export function health(url: URL): Promise<Answer> {
           ?.replaceAll(/[^\x20-\x7e]/g, '?')
           .trim()
         if (res.statusCode === 200) done({ good: true, line: `${url.href} says ${said || 'nothing, with status 200'}` })
-        else bad(`${url.href} answers ${res.statusCode}: ${said || 'nothing'}`)
+        // A sidecar that is not ready says 503, and why.
+        else bad(`${url.href} answers ${res.statusCode}: ${said || 'nothing'}${res.statusCode === 503 ? '' : `. ${isRight}`}`)
         req.destroy()
       }
       res.on('end', end)
@@ -44,6 +45,8 @@ export function health(url: URL): Promise<Answer> {
   })
 }
 
+const isRight = 'Is a sidecar running, and is this the port of its probes (--port, admin.port in its config)?'
+
 function fault(url: URL, err: NodeJS.ErrnoException): string {
-  return `${url.href} cannot be asked: ${unreachable(err)}. Is a sidecar running, and is this the port of its probes (--port, admin.port in its config)?`
+  return `${url.href} cannot be asked: ${unreachable(err)}. ${isRight}`
 }

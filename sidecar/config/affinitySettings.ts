@@ -23,7 +23,7 @@ const affinityKey = v.union(
 )
 
 /** What calls must have in common to go to the same upstream; the first that a call has counts. */
-export const affinity = v.array(affinityKey, 'must be a list of what calls have in common: empty for nothing')
+export const affinity = v.array(affinityKey, 'must be a list, such as [user, prompt], or [] for none')
 
 /** Taken apart, so that routing has them as settings of its own. */
 export const affinitySettings = {

@@ -78,7 +78,7 @@ function samePort(root: Fields): Finding[] {
   if (data !== admin || data === 0) return []
   const hosts = [fields(root['listen'])['host'] ?? 'localhost', fields(root['admin'])['host'] ?? '::']
   if (hosts[0] !== hosts[1] && !hosts.includes('::') && !hosts.includes('0.0.0.0')) return []
-  return [{ path: ['admin', 'port'], message: 'is the port of listen too: they are two listeners' }]
+  return [{ path: ['admin', 'port'], message: inUse(admin, 'listen') }]
 }
 
 function controlPort(root: Fields): Finding[] {
@@ -88,10 +88,10 @@ function controlPort(root: Fields): Finding[] {
     ['listen', fields(root['listen'])['port'] ?? 8080],
     ['admin', fields(root['admin'])['port'] ?? 9090],
   ] as const
-  return others.flatMap(([name, taken]) =>
-    taken === port ? [{ path: ['control', 'port'], message: `is the port of ${name} too: they are two listeners` }] : [],
-  )
+  return others.flatMap(([name, taken]) => (taken === port ? [{ path: ['control', 'port'], message: inUse(port, name) }] : []))
 }
+
+const inUse = (port: unknown, name: string): string => `is ${String(port)}, the port of ${name} too: choose another for one of them`
 
 function everyone(root: Fields): Finding[] {
   const { origins, credentials } = fields(root['cors'])

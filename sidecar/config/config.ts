@@ -73,7 +73,10 @@ export async function loadConfig(path: string, env: Env = {}): Promise<Parsed> {
   const idle = idleNames(env, text)
   if (idle.length === 0) return { config, warnings }
   const does = idle.length > 1 ? 'do' : 'does'
-  return { config, warnings: [...warnings, `${listed(idle)} in the environment ${does} nothing beside a config file: set it there`] }
+  return {
+    config,
+    warnings: [...warnings, `${listed(idle)} in the environment ${does} nothing beside a config file: say it in the file instead`],
+  }
 }
 
 type Disagreements = (document: unknown) => { readonly problems: readonly Finding[]; readonly warnings: readonly Finding[] }

@@ -19,7 +19,7 @@ export function modelCautions(root: Fields): Caution[] {
 /** It may be meant: a true model may have the name of an alias. */
 function aliasesOfAliases(root: Fields): Caution[] {
   const aliases = fields(fields(root['routing'])['aliases'])
-  const message = 'leads to an alias, which counts only where a client says it: upstreams are asked for it by this very name'
+  const message = 'leads to an alias, and only the name that a client gives is looked up there: upstreams are asked for this very name'
   return asked(root).flatMap(({ path, model }) => (typeof model === 'string' && Object.hasOwn(aliases, model) ? [{ path, message }] : []))
 }
 

@@ -113,13 +113,15 @@ function certificateOf(written: Written): AutomaticPlan | FilesPlan {
   const lives = {
     authorityMs: durationOf(written, 'authority-life', '8760h'),
     leafMs: durationOf(written, 'leaf-life', '168h'),
-    overlapMs: durationOf(written, 'overlap', '60s'),
+    overlapMs: durationOf(written, 'overlap', usualOverlap),
   }
   // A third is left when the next authority is made; the overlap, and the word of it, must fit in.
-  if (lives.authorityMs < lives.overlapMs * 6) throw new UsageError('--authority-life must be at least six times --overlap.')
+  if (lives.authorityMs < lives.overlapMs * 6)
+    throw new UsageError(`--authority-life must be at least six times --overlap, which is ${written.overlap ?? usualOverlap}.`)
   return { mode, secret, lives }
 }
 
+const usualOverlap = '60s'
 const filesOnly = ['cert', 'key', 'ca'] as const
 const autoOnly = ['secret', 'authority-life', 'leaf-life', 'overlap'] as const
 

@@ -199,7 +199,7 @@ function round(ms: number): string {
 /** A query may carry a key. */
 const withoutQuery = (path: string | undefined, target: string): string => {
   // The wrong path is what somebody looks for who wonders about a 404; a whole URL may hold a password.
-  const whole = path === undefined ? target.replace(/^[^/].*/s, '') : `/v1${path}`
+  const whole = path === undefined || path === '' ? target.replace(/^[^/].*/s, '') : `/v1${path}`
   const query = whole.indexOf('?')
   return query < 0 ? whole : whole.slice(0, query)
 }

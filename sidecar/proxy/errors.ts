@@ -66,7 +66,8 @@ export const actions: Readonly<Record<KindName, string>> = {
   client_gone: "Nothing, when a person pressed stop. If it happens often, the app's own timeout is shorter than the answers take.",
   internal: 'Look up the call id in the log and report the stack that stands there as a bug.',
   proxy_overloaded: 'Repeat after `retry-after`. If it happens often, raise `limits.inFlight` or `limits.memory`, or run more pods.',
-  draining: "Repeat: another pod will answer. If long calls are cut, raise `drain.grace` and the pod's `terminationGracePeriodSeconds`.",
+  draining:
+    "Nothing here: the app beside it ends too, and who asked that gets another pod by asking again. If long calls are cut, raise `drain.grace` and the pod's `terminationGracePeriodSeconds`.",
   no_credential: 'Mount the key where `credentials` says, or set its variable; the log says what is wrong with it.',
   no_upstream: 'Look at the states in the answer: each says what is wrong with its upstream, and when it will be tried again.',
   pool_timeout: 'Raise `connections` of the upstream, or send fewer calls at a time.',

@@ -55,7 +55,7 @@ export async function openPorts({ live, lasting, metrics, sockets, say }: PortsO
     metrics,
     ready: () => listener !== undefined && !draining,
     started: () => listener !== undefined,
-    whyNot: () => (draining ? 'shutting down: what is in flight is finished' : 'not yet listening'),
+    whyNot: () => (draining ? 'shutting down: calls in flight are being finished' : 'not yet listening'),
   }).catch(portTrouble('admin.port'))
   opened.push(admin.close)
   const tls = openTls(config.listen.tls, say)

@@ -16,7 +16,7 @@ export const tellChange =
     const line = { upstream, ...(credential !== '' && { account: credential }), ...(model !== '' && { model }), from, to, why }
     const back = to === 'healthy' || to === 'slow_start'
     const time = forMs === undefined ? '' : ` for ${(forMs / 1_000).toFixed(1)} s`
-    const part = [credential !== '' && `with the key ${credential}`, model !== '' && `for ${model}`].filter(Boolean).join(', ')
+    const part = [credential !== '' && `with credential ${credential}`, model !== '' && `for ${model}`].filter(Boolean).join(', ')
     const again = from === 'failing' ? 'answers' : 'is used'
     const told = back ? `upstream ${upstream} ${again} again` : `upstream ${upstream} is ${inWords[to] ?? to}${time}: ${why}`
     logger[back ? 'info' : 'warn'](line, part === '' ? told : `${told} (${part})`)

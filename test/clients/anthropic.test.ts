@@ -126,7 +126,7 @@ test("anthropic: a refused connection is an error in Anthropic's shape that says
   await assert.rejects(client().messages.create(asked), (err) => {
     assert.ok(err instanceof InternalServerError)
     assert.deepEqual([err.status, err.type, err.headers.get('x-outrider-error')], [502, 'api_error', 'connect_failed'])
-    assert.match(err.message, /Upstream fake failed: .*1 attempt,/)
+    assert.match(err.message, /Upstream fake could not be reached: .*1 attempt,/)
     return true
   })
   for (const n of [0, 1, 2]) assert.equal((await sidecar.callLine(n))['error'], 'connect_failed')

@@ -82,7 +82,7 @@ test('langchain: a refused connection says whose fault it is, and is repeated as
   await assert.rejects(model({ maxRetries: 1 }).invoke('Good morning'), {
     status: 502,
     code: 'connect_failed',
-    message: /Upstream fake failed/,
+    message: /Upstream fake could not be reached/,
   })
   for (const n of [0, 1]) assert.equal((await sidecar.callLine(n))['error'], 'connect_failed')
   assert.equal(sidecar.log().split('"msg":"call"').length - 1, 2)

@@ -135,7 +135,7 @@ test('openai: a refused connection is an InternalServerError that says whose fau
   await assert.rejects(client().chat.completions.create(asked), (err) => {
     assert.ok(err instanceof InternalServerError)
     assert.deepEqual([err.status, err.code, err.headers.get('x-outrider-error')], [502, 'connect_failed', 'connect_failed'])
-    assert.match(err.message, /Upstream fake failed: .*1 attempt,/)
+    assert.match(err.message, /Upstream fake could not be reached: .*1 attempt,/)
     return true
   })
   for (const n of [0, 1, 2]) assert.equal((await sidecar.callLine(n))['error'], 'connect_failed')

@@ -82,7 +82,7 @@ test('vercel: a refused connection says whose fault it is, and is repeated as of
   await assert.rejects(generateText({ ...asked(), maxRetries: 0 }), (err) => {
     assert.ok(APICallError.isInstance(err))
     assert.deepEqual([err.statusCode, err.isRetryable, err.responseHeaders?.['x-outrider-error']], [502, true, 'connect_failed'])
-    assert.match(err.message, /Upstream fake failed/)
+    assert.match(err.message, /Upstream fake could not be reached/)
     return true
   })
   assert.equal((await sidecar.callLine(0))['error'], 'connect_failed')

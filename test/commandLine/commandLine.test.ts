@@ -173,14 +173,14 @@ test('a taken port is named, with the setting that chooses another', async (t) =
   const holder = process.platform === 'linux' ? `${basename(process.argv0)} (process ${process.pid})` : 'another program'
   assert.equal(
     dataRun.err,
-    `Outrider could not start: Port ${port} is taken by ${holder}: choose another with listen.port, or PORT where there is no config file.\n`,
+    `Outrider could not start: Port ${port} is taken by ${holder}: choose another with listen.port, or the variable PORT where there is no config file.\n`,
   )
   const admin = configWith(t, { listen: { port: 0 }, admin: { host: '127.0.0.1', port }, upstreams })
   const adminRun = await run(t, 'proxy', '--config', admin)
   assert.equal(adminRun.code, 1)
   assert.equal(
     adminRun.err,
-    `Outrider could not start: Port ${port} is taken by ${holder}: choose another with admin.port, or ADMIN_PORT where there is no config file.\n`,
+    `Outrider could not start: Port ${port} is taken by ${holder}: choose another with admin.port, or the variable ADMIN_PORT where there is no config file.\n`,
   )
 })
 

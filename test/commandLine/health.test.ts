@@ -45,7 +45,7 @@ test('a sidecar that drains is alive, and not ready', async (t) => {
   assert.deepEqual(ready, {
     code: 1,
     out: '',
-    err: `${outrider.adminUrl}/readyz answers 503: shutting down: what is in flight is finished\n`,
+    err: `${outrider.adminUrl}/readyz answers 503: shutting down: calls in flight are being finished\n`,
   })
   assert.equal((await health(t, '--url', outrider.adminUrl, '--live')).code, 0)
   outrider.child.kill('SIGTERM')
@@ -67,7 +67,7 @@ test('what answers there but is no sidecar is not taken for one', async (t) => {
   assert.deepEqual(await health(t, '--port', other), {
     code: 1,
     out: '',
-    err: `http://localhost:${other}/readyz answers 404: <html>?[2J\n`,
+    err: `http://localhost:${other}/readyz answers 404: <html>?[2J. Is a sidecar running, and is this the port of its probes (--port, admin.port in its config)?\n`,
   })
   const noHttp = await portOf(
     t,

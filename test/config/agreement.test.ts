@@ -81,7 +81,7 @@ test('a check by path needs its path, and no other uses one', async () => {
 
 test('the two listeners cannot share a port, except any free one', async () => {
   assert.deepEqual(await refusalOf(withSettings({ listen: { port: 9090 } })), [
-    'admin.port: is the port of listen too: they are two listeners',
+    'admin.port: is 9090, the port of listen too: choose another for one of them',
   ])
   await parseConfig(withSettings({ listen: { port: 0 }, admin: { port: 0 } }), 'x')
   await parseConfig(withSettings({ listen: { port: 9090 }, admin: { host: '10.0.0.5' } }), 'x')
@@ -127,10 +127,10 @@ test('a file of clients is refused with the same words', async () => {
 
 test('control needs a port of its own, unless it is off or takes any free one', async () => {
   assert.deepEqual(await refusalOf(withSettings({ listen: { port: 9091 } })), [
-    'control.port: is the port of listen too: they are two listeners',
+    'control.port: is 9091, the port of listen too: choose another for one of them',
   ])
   assert.deepEqual(await refusalOf(withSettings({ admin: { port: 7 }, control: { port: 7 } })), [
-    'control.port: is the port of admin too: they are two listeners',
+    'control.port: is 7, the port of admin too: choose another for one of them',
   ])
   await parseConfig(withSettings({ listen: { port: 9091 }, control: { off: true } }), 'x')
   await parseConfig(withSettings({ listen: { port: 9091 }, control: { port: 0 } }), 'x')

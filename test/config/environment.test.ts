@@ -147,7 +147,9 @@ suite('the environment alone', () => {
     assert.deepEqual(await refusal({ ...key, PORT: '9091' }), [
       'PORT: is 9091, the port of the status: choose another, or move that with control.port in a config file',
     ])
-    assert.deepEqual(await refusal({ ...key, ADMIN_PORT: '8080' }), ['ADMIN_PORT: is the port of listen too: they are two listeners'])
+    assert.deepEqual(await refusal({ ...key, ADMIN_PORT: '8080' }), [
+      'ADMIN_PORT: is 8080, the port of listen too: choose another for one of them',
+    ])
   })
 
   test('takes proxies in both spellings', async () => {
@@ -220,6 +222,6 @@ test('beside a file the variables but those of proxies do nothing, and a warning
   const file = tempFile(t, 'outrider.json', withSettings({ log: { level: '${LOG_LEVEL:-warn}' } }))
   const { config, warnings } = await loadConfig(file, { LOG_LEVEL: 'error', PORT: '1', HTTPS_PROXY: 'http://a', NO_PROXY: '', HOME: '/' })
   assert.deepEqual([config.log.level, config.listen.port, config.network.httpsProxy], ['error', 8080, undefined])
-  assert.deepEqual(warnings, ['PORT in the environment does nothing beside a config file: set it there'])
+  assert.deepEqual(warnings, ['PORT in the environment does nothing beside a config file: say it in the file instead'])
   assert.deepEqual((await loadConfig(file, { LOG_LEVEL: 'error' })).warnings, [])
 })

@@ -6,7 +6,7 @@ import { refusalOf, withSettings } from './refusal.ts'
 const warningsOf = async (more: Record<string, unknown>): Promise<readonly string[]> =>
   (await parseConfig(withSettings(more), 'x')).warnings.map((line) => line.replace(/^x(?::\d+)* /, ''))
 
-const isAlias = 'leads to an alias, which counts only where a client says it: upstreams are asked for it by this very name'
+const isAlias = 'leads to an alias, and only the name that a client gives is looked up there: upstreams are asked for this very name'
 
 test('an alias of an alias is taken with a warning, and so is one that nobody says but Outrider itself', async () => {
   const routing = {

@@ -94,7 +94,10 @@ function isTold(kind: KindName, { came, log }: Seen): void {
   assert.deepEqual([outrider.kind, outrider.fault], [kind, fault])
   assert.ok(message.includes(`(${kind}`), 'the kind stands in the message, for who sees no more than that')
   assert.ok(message.length > 40, message)
-  assert.match(message, /^(?:Refused by Outrider \(the sidecar\)|Outrider \(the sidecar\) failed|Upstream \w+ failed|No )/)
+  assert.match(
+    message,
+    /^(?:Refused by Outrider \(the sidecar\)|Outrider \(the sidecar\) failed|Upstream \w+ (?:failed|could not be reached)|No )/,
+  )
   if (!inBand) {
     const head = came.slice([...came.matchAll(/^HTTP\/1\.1 \d/gm)].at(-1)?.index)
     assert.match(head, new RegExp(`^HTTP/1\\.1 ${status} `))
@@ -135,7 +138,7 @@ const unheard: Readonly<Record<string, string>> = {
   'the upstream had closed a kept connection': 'it is replaced unseen: the log line of the call has the kind of it',
   'nobody acknowledged the request for ${writeMs / 1_000} s (timeouts.write): its receiver, or the way there, is gone':
     'needs a network that loses packets: test/proxy/otherNetwork.test.ts has one',
-  'this pod is shutting down: another pod will answer':
+  'this pod is shutting down: only another pod can answer now':
     'what has a slot is told by the one who cuts all calls, and nothing waits without one',
   'this sidecar is closing its connections': 'calls that wait for a connection are ended before that',
   'no list of models within ${boundMs / 1_000} s': 'the call that waits for it has the same bound; the next one is told, in a minute',

@@ -106,7 +106,10 @@ test('with nothing to show the wait ends with the longest one, and the error nam
   const { clock, ask } = merging({ a: [silent], b: [down] })
   const asking = ask()
   clock.pass(15_100)
-  await assert.rejects(asking, { kind: 'no_upstream', message: /a: total_timeout; b: connect_failed/ })
+  await assert.rejects(asking, {
+    kind: 'no_upstream',
+    message: /a: total_timeout \(no list of models within 15 s\); b: connect_failed \(nobody is there\)/,
+  })
   assert.equal(clock.pending(), 0)
 })
 

@@ -31,7 +31,7 @@ suite('an upstream that fails and cannot be done without', { concurrency: true }
     const moody: Step = (exchange) => (ill ? answers(500) : chat('a'))(exchange)
     const { sidecar } = await startUpstreams(t, [moody], { ...once, control: { port: 0, off: false } })
     for (let n = 0; n < 8; n++) await ask(sidecar)
-    await sidecar.logged('upstream a is failing, and not ejected, for there are too few others: status 500 (with the key fake, for m)')
+    await sidecar.logged('upstream a is failing, and not ejected, for there are too few others: status 500 (with credential fake, for m)')
     assert.equal(linesWith(sidecar, 'upstream a is'), 1)
     assert.deepEqual(await healthOf(sidecar), ['a unhealthy failing too_few_others'])
     const [a] = await saidAt(`${sidecar.url}/stats`)
@@ -45,7 +45,7 @@ suite('an upstream that fails and cannot be done without', { concurrency: true }
 
     ill = false
     for (let n = 0; n < 9; n++) assert.equal((await ask(sidecar)).status, 200)
-    await sidecar.logged('upstream a answers again (with the key fake, for m)')
+    await sidecar.logged('upstream a answers again (with credential fake, for m)')
     assert.deepEqual(await healthOf(sidecar), ['a degraded healthy'])
     assert.equal(await metric(sidecar, 'outrider_upstream_state{upstream="a",state="healthy"}'), 1)
   })

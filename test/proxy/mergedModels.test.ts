@@ -154,7 +154,7 @@ test('where no upstream gives a list the error says of each why', async (t) => {
   assert.deepEqual([status, header('x-outrider-error')], [503, 'no_upstream'])
   assert.match(
     body.error?.message ?? '',
-    /^No upstream gives a list of models: a: connect_failed; b: status 500; c: status 401 \(no_upstream/,
+    /^No upstream gives a list of models: a: connect_failed \(no connection to .*\); b: status 500; c: status 401 \(no_upstream/,
   )
   // It may be back at any time: with nothing to show, each call asks.
   const before = askedOf(providers)

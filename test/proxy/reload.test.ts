@@ -373,7 +373,7 @@ test('the certificate of the data port may come from other files after a reload,
   }
   const before = await shown()
   const mixed = { cert: pair('two', stranger).cert, key: pair('one', server).key }
-  await outrider.change({ listen: { tls: mixed } }, 'is not the certificate of that key')
+  await outrider.change({ listen: { tls: mixed } }, 'is not the certificate of the key in listen.tls.key')
   assert.equal(await shown(), before)
   await outrider.change(
     { listen: { tls: pair('two', stranger) } },

@@ -62,7 +62,7 @@ test('another answer is not spliced to the first: the stream ends with an error,
     })
     const { text: said, error, done } = heard((await ask(sidecar, body)).text)
     assert.deepEqual([said, done], [words.slice(0, 3).join(''), 0])
-    assert.match(error ?? '', /did not go with it/)
+    assert.match(error ?? '', /does not fit what the client has already/)
   }
 })
 

@@ -120,7 +120,7 @@ test('another answer is not spliced to the first: the stream ends with an error,
     const { text: said, error, last, types } = heardResponse((await askResponse(upstreams)).text)
     assert.deepEqual([said, last], [words.slice(0, 3).join(''), undefined])
     assert.ok(!types.includes('output_text.done'))
-    assert.match(error ?? '', /did not go with it/)
+    assert.match(error ?? '', /does not fit what the client has already/)
   }
 })
 

@@ -133,7 +133,7 @@ test('words that an upstream takes for thoughts, or tells in its last event alon
     const upstreams = await startUpstreams(t, [breaksAfter(...begins(2)), sseBytes(...script), answers(500)], patientSettings, [{}, goesOn])
     const { text: said, last, error } = heardResponse((await askResponse(upstreams)).text)
     assert.deepEqual([said, last], ['The quick ', undefined])
-    assert.match(error ?? '', /did not go with it/)
+    assert.match(error ?? '', /does not fit what the client has already/)
   }
 })
 

@@ -69,7 +69,7 @@ test('files that do not fit, or are no certificate, leave the certificate from b
   const sidecar = await withTls(t, cert, key)
   replaceFile(cert, stranger.cert)
   await sidecar.logged('the one from before stays: ')
-  assert.match(sidecar.log(), /is not the certificate of that key/)
+  assert.match(sidecar.log(), /is not the certificate of the key in listen\.tls\.key/)
   assert.equal(await issuer(sidecar), 'test server')
 
   replaceFile(cert, 'no certificate')
@@ -87,7 +87,7 @@ test('at the start, files that cannot be used are refused with a sentence', asyn
   const refusals = [
     [nowhere, server.keyPath, /listen\.tls\.cert: does not exist/],
     [server.certPath, nowhere, /listen\.tls\.key: does not exist/],
-    [server.certPath, stranger.keyPath, /listen\.tls\.cert: is not the certificate of that key/],
+    [server.certPath, stranger.keyPath, /listen\.tls\.cert: is not the certificate of the key in listen\.tls\.key/],
     [folder(t), server.keyPath, /listen\.tls\.cert: is a folder, not a file/],
   ] as const
   for (const [cert, key, says] of refusals) {

@@ -231,7 +231,7 @@ test('TLS spoken to a plain port, and plain HTTP to a TLS port, are told apart f
   const secure = await provider(t, [], { tls: serverTls })
   const reply = await call(await startSidecar(t, secure.url.replace('https:', 'http:')))
   assert.equal(reply.status, 502)
-  assert.match(await reply.text(), /does the upstream expect TLS on this port, and should its url begin with https:\/\//)
+  assert.match(await reply.text(), /if the upstream expects TLS on this port, its url must begin with https:\/\//)
 })
 
 /** Another implementation of the other side than ours. */

@@ -45,7 +45,10 @@ export function certificateOfFiles({ webhook, cert, key, ca, use, say, repaired 
       return unhurriedMs
     },
     failed: (err) => {
-      say('error', `${(err as Error).message}${shown.cert === '' ? '' : '; the certificate from before stays in use'}`)
+      say(
+        'error',
+        `${(err as Error).message}${shown.cert === '' ? '; until there is a certificate, the webhook answers nobody' : '; the certificate from before stays in use'}`,
+      )
     },
   })
 

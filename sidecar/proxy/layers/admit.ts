@@ -36,6 +36,6 @@ export function admit(limit: number, state: Admission): Layer {
 }
 
 const tooLate = (): SidecarError =>
-  new SidecarError('draining', 'this pod is shutting down, and its grace (drain.grace) is nearly over: another pod will answer', {
+  new SidecarError('draining', 'this pod is shutting down, and its grace (drain.grace) is nearly over: only another pod can answer now', {
     retryAfterMs: 1_000,
   })

@@ -1,5 +1,5 @@
 import { localReply, type Call, type Headers, type Layer, type Reply, type Sink } from '../call.ts'
-import { asSidecarError, kinds, type SidecarError } from '../errors.ts'
+import { asSidecarError, kinds, type KindName, type SidecarError } from '../errors.ts'
 import { noteFailure } from '../facts.ts'
 import { anthropicError, anthropicErrorEvent, openAiError, openAiErrorEvent, type ErrorFacts } from '../llm/errorShape.ts'
 import { isAnthropic } from '../llm/operation.ts'
@@ -75,7 +75,7 @@ function factsOf(call: Call, err: SidecarError, now: number): ErrorFacts {
   const who = {
     client: 'Refused by Outrider (the sidecar)',
     sidecar: 'Outrider (the sidecar) failed',
-    upstream: `Upstream ${upstream} failed`,
+    upstream: `Upstream ${upstream} ${unreached.has(err.kind) ? 'could not be reached' : 'failed'}`,
   }[fault]
   const tried = attempts === 0 ? 'no attempt was made' : `${attempts} attempt${attempts === 1 ? '' : 's'}`
   // What clients look for at the beginning of a message stays there.
@@ -86,14 +86,17 @@ function factsOf(call: Call, err: SidecarError, now: number): ErrorFacts {
   return { kind: err.kind, status, message, fault, call: call.id, upstream, attempts, afterMs, more }
 }
 
+/** Not its fault for certain: the way there may be, or what is configured here. */
+const unreached: ReadonlySet<KindName> = new Set(['dns_failed', 'connect_failed', 'connect_timeout', 'tls_failed', 'egress_failed'])
+
 const reasons: Readonly<Record<Unrepeated, string>> = {
   attempts: 'no more are allowed',
-  budget_concurrency: 'not repeated: too many repeats are running',
-  budget_rate: 'not repeated: too many repeats lately',
-  budget_tokens: 'not repeated: too many tokens may have been billed twice',
-  not_kept: 'not repeated: its body was not kept, as no upload and no large one is',
-  deadline: 'not repeated: too little time was left',
+  budget_concurrency: 'not repeated: too many repeats are running (retry.budget)',
+  budget_rate: 'not repeated: too many repeats lately (retry.budget)',
+  budget_tokens: 'not repeated: too many tokens may have been billed twice (retry.budget)',
+  not_kept: 'not repeated: uploads and large bodies are not kept for repeats (limits.replayBody)',
+  deadline: 'not repeated: too little time was left (retry.leastLeft, retry.longestWait)',
   no_upstream: 'not repeated: no other upstream can be used',
-  forbidden: 'not repeated: the client or the upstream does not want it',
+  forbidden: 'not repeated: its client repeats it by itself',
   not_resumable: 'not resumed: no other attempt could go on from there',
 }

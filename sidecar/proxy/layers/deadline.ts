@@ -37,10 +37,13 @@ function tooLate(call: Call, bounds: Bounds): SidecarError {
   const { facts } = call
   facts.hurried = !facts.stream && ms < bounds.totalMs
   const setting = facts.stream ? 'timeouts.streamTotal' : 'timeouts.total'
-  return new SidecarError('total_timeout', `no whole answer within ${ms / 1_000} s${facts.hurried ? hurriedWords : ` (${setting})`}`)
+  return new SidecarError(
+    'total_timeout',
+    `${facts.stream ? 'the stream was not over' : 'no whole answer'} within ${ms / 1_000} s${facts.hurried ? hurriedWords : ` (${setting})`}`,
+  )
 }
 
-export const hurriedWords = ', the time that the client gave it and 0.25 s more'
+export const hurriedWords = ', the time that the client gave it (x-stainless-timeout or -read-timeout) and 0.25 s more'
 
 /** How long the client waits for the beginning of an answer; until it has that, its own timeout bounds a stream too. */
 export const headBoundOf = (call: Call, bounds: Bounds): number =>

@@ -258,10 +258,13 @@ function noList(parts: readonly Part[]): Reply {
   const upstreams = parts.map(({ source, failure }) => ({
     name: source.name,
     why: whyOf(failure),
-    ...(failure instanceof SidecarError && { what: failure.message }),
+    what: failure instanceof SidecarError ? failure.message : undefined,
   }))
-  const each = upstreams.map(({ name, why }) => `${name}: ${why}`).join('; ')
-  throw new SidecarError('no_upstream', `No upstream gives a list of models${each === '' ? '' : `: ${each}`}`, { details: { upstreams } })
+  const each = upstreams.map(({ name, why, what }) => `${name}: ${why}${what === undefined ? '' : ` (${what})`}`).join('; ')
+  throw new SidecarError('no_upstream', `No upstream gives a list of models${each === '' ? '' : `: ${each}`}`, {
+    details: { upstreams },
+    quotes: failures.some((failure) => failure instanceof SidecarError && failure.quotes),
+  })
 }
 
 function whyOf(failure: Part['failure']): string {

@@ -104,7 +104,10 @@ function flowBehind(stream: Stream, passage: Passage): void {
   const { sink, options } = stream
   stream.passage = passage
   const differs = (): SidecarError =>
-    new SidecarError('reply_cut', 'it was to go on with a stream that had broken off, and what it said did not go with it')
+    new SidecarError(
+      'reply_cut',
+      'it was to go on with a stream that had broken off, and what it said does not fit what the client has already',
+    )
   stream.tap = stream.reply.flow({
     data: (bytes) => {
       if (stream.disagrees) return true

@@ -149,7 +149,9 @@ async function change({ tokenFile, routes }: ControlOptions, path: string, req: 
   const refusal = await changeRefusal(req, tokenFile())
   if (refusal !== undefined) return refusal
   const said = await routes.change(path, req)
-  return said ?? { status: 405, why: 'The token is right, and there is nothing here that could be changed this way: GET and HEAD.\n' }
+  if (said !== undefined) return said
+  const why = path === '/control/quit' ? 'control.quit is off in the config' : 'there is nothing here that could be changed this way'
+  return { status: 405, why: `The token is right, and ${why}: GET and HEAD.\n` }
 }
 
 async function changeRefusal(req: IncomingMessage, tokenFile: string | undefined): Promise<Refusal | undefined> {

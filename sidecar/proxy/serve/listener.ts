@@ -133,7 +133,14 @@ function serverFor(options: ListenerOptions, broken: WeakMap<Socket, SidecarErro
   })
   server.on('connect', (req) => {
     if (isEnding(req.socket)) return req.socket.destroy()
-    refuseInTurn(req.socket, new SidecarError('bad_request', 'this is no forward proxy: CONNECT is not served'), options.onRefused)
+    refuseInTurn(
+      req.socket,
+      new SidecarError(
+        'bad_request',
+        'this is no forward proxy, and CONNECT is not served: let the base URL of the app name this port, and not HTTPS_PROXY',
+      ),
+      options.onRefused,
+    )
   })
   server.on('clientError', (err: NodeJS.ErrnoException, duplex) => {
     const socket = duplex as Socket

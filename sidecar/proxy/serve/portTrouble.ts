@@ -13,7 +13,7 @@ export const portTrouble =
   (err: NodeJS.ErrnoException & { port?: number; address?: string }): never => {
     const { code, port, address } = err
     const variable = variables[setting]
-    const where = variable === undefined ? setting : `${setting}, or ${variable} where there is no config file`
+    const where = variable === undefined ? setting : `${setting}, or the variable ${variable} where there is no config file`
     switch (code) {
       case 'EADDRINUSE':
         throw new PortTrouble(`Port ${port} is taken by ${portHolder(port ?? 0) ?? 'another program'}: choose another with ${where}.`, {

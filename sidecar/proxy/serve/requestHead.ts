@@ -135,7 +135,8 @@ function lineProblem({ rawHeaders, httpVersionMajor, method, url = '' }: Incomin
   if (httpVersionMajor !== 1) return unsafe('a version other than HTTP/1.0 and HTTP/1.1')
   // Its answer repeats the request as the upstream got it, key and all (RFC 9110, 9.3.8).
   if (method === 'TRACE') return unsafe('the method TRACE, whose answer would show the key')
-  if (!url.startsWith('/') && url !== '*') return unsafe('a whole URL as its target, and this is no forward proxy')
+  if (!url.startsWith('/') && url !== '*')
+    return unsafe('a whole URL as its target, and this is no forward proxy: let the base URL of the app name this port, and not HTTP_PROXY')
   return undefined
 }
 

@@ -45,7 +45,7 @@ export function openTls(files: Tls | undefined, say: (level: 'info' | 'error', m
 }
 
 const whyOf: Readonly<Record<string, string>> = {
-  ERR_OSSL_X509_KEY_VALUES_MISMATCH: 'is not the certificate of that key',
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH: 'is not the certificate of the key in listen.tls.key',
   ERR_OSSL_PEM_NO_START_LINE: 'is of no use: it, or listen.tls.key, is no PEM file (-----BEGIN …)',
 }
 
@@ -55,7 +55,7 @@ function readPair(files: Tls): Tls {
     createSecureContext(pair)
   } catch (err) {
     const { code, message } = err as NodeJS.ErrnoException
-    const why = whyOf[code ?? ''] ?? `is of no use with that key (${message})`
+    const why = whyOf[code ?? ''] ?? `is of no use with the key in listen.tls.key (${message})`
     throw new ConfigRefused(files.cert, [{ path: 'listen.tls.cert', message: why }])
   }
   return pair

@@ -136,7 +136,7 @@ export function tunnel(current: (url: string) => TunnelOptions): Tunnel {
   return {
     upgrade,
     closeAll: (code, reason) => {
-      const err = new SidecarError('draining', 'this pod is shutting down: another pod will answer')
+      const err = new SidecarError('draining', 'this pod is shutting down: only another pod can answer now')
       for (const { call, pair: sockets, req } of sessions) {
         if (sockets !== undefined) sockets.close(code, reason, err)
         else if (call.life.over) req.socket.destroy()

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Headers, Reply, Sink, Tap } from '../call.ts'
 import { SidecarError } from '../errors.ts'
 import { offCancel, onCancel, type Life } from '../life.ts'
+import { noHttp } from '../upstream/noHttp.ts'
 import { separate } from './tunnelHeaders.ts'
 
 /** An ordinary answer to an upgrade, for the layers. */
@@ -51,7 +52,7 @@ export function failureOf(err: Error & { code?: string }): SidecarError {
   const why = err.code ?? err.message
   if (err.code?.startsWith('HPE_') === true) {
     const told = err.message.replace(/^Parse Error: /, '')
-    return new SidecarError('bad_reply', `the answer to the upgrade is not HTTP that can be used (${told})`, { cause: err })
+    return new SidecarError('bad_reply', `the answer to the upgrade is not HTTP that can be used (${noHttp(told)})`, { cause: err })
   }
   return new SidecarError('no_reply', `the connection closed without an answer to the upgrade (${why})`, { cause: err })
 }

@@ -1,4 +1,5 @@
 import { asSidecarError, SidecarError } from '../errors.ts'
+import { noHttp } from './noHttp.ts'
 import { tlsReason } from './tlsReason.ts'
 
 /** How far an attempt had come when its connection failed. */
@@ -23,7 +24,7 @@ const told: Readonly<Record<string, string>> = {
 
 /** What servers that close without a word may have wanted. */
 const hints = {
-  plain: '; does the upstream expect TLS on this port, and should its url begin with https://?',
+  plain: '; if the upstream expects TLS on this port, its url must begin with https://',
   secure: "; does it ask for a client certificate (the upstream's tls.cert and tls.key)?",
 }
 
@@ -44,7 +45,7 @@ export function failureOf(err: Error & { code?: string }, { headed, started, reu
   if (!started && !reused && err.code?.startsWith('ERR_SSL_') === true && err.code.includes('ALERT')) {
     return new SidecarError('tls_failed', `the TLS handshake failed: ${tlsReason(err, 'the upstream')}`, { cause: err })
   }
-  if (isNonsense(err)) return new SidecarError('bad_reply', `the answer is not HTTP that can be used (${why})`, { cause: err })
+  if (isNonsense(err)) return new SidecarError('bad_reply', `the answer is not HTTP that can be used (${noHttp(why)})`, { cause: err })
   if (err.code === 'UND_ERR_INVALID_ARG' || err.code === 'UND_ERR_NOT_SUPPORTED') {
     return new SidecarError('bad_request', `the request cannot be passed on (${err.message})`, { cause: err, quotes: true })
   }

@@ -50,7 +50,7 @@ const statesOf = ({ route, model, only, home }: Plan, now: number): Said[] =>
 
 /** For who sees the message alone. */
 function each(upstreams: readonly Said[]): string {
-  if (upstreams.length === 0) return '; no upstream has it (upstreams[].models)'
+  if (upstreams.length === 0) return '; no upstream has it: the app must name one of upstreams[].models, or it must be added there'
   const told = upstreams.slice(0, mostTold).map(({ name, state, retry_in_seconds: seconds }) => `; ${name} is ${state}${whenOf(seconds)}`)
   return `${told.join('')}${upstreams.length > mostTold ? `; and ${upstreams.length - mostTold} more` : ''}`
 }

@@ -24,7 +24,7 @@ const meanings: Readonly<Record<string, (host: string, message: string, ca: stri
   CERT_HAS_EXPIRED: (host) => `the certificate of ${host} has expired`,
   CERT_NOT_YET_VALID: (host) => `the certificate of ${host} is not valid yet; is the clock of this machine right?`,
   ERR_TLS_CERT_ALTNAME_INVALID: (host, message) =>
-    `the certificate of ${host} is for another name (${message.replace(/^.*?altnames?:? ?/i, '').slice(0, 200)}); set the upstream's tls.serverName where that is as it should be`,
+    `the certificate of ${host} is for another name (${message.replace(/^.*?altnames?:? ?/i, '').slice(0, 200)}); if it is the right server all the same, set the upstream's tls.serverName to a name that it has`,
   ERR_SSL_WRONG_VERSION_NUMBER: noTls,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: noTls,
   ERR_SSL_HTTP_REQUEST: noTls,

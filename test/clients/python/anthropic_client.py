@@ -104,7 +104,7 @@ def test_refused_connection():
     with refusing():
         err = raises(anthropic.InternalServerError, lambda: Anthropic().messages.create(**ASKED))
     equal((err.status_code, err.body["error"]["type"]), (502, "api_error"))
-    assert "Upstream fake failed" in str(err)
+    assert "Upstream fake could not be reached" in str(err)
     # The sidecar has tried three times, and tells the client that this is enough.
     equal(refused_calls(1), 1)
 

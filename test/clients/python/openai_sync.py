@@ -110,7 +110,7 @@ def test_refused_connection():
     with refusing():
         err = raises(openai.InternalServerError, lambda: OpenAI().chat.completions.create(**ASKED))
     equal((err.status_code, err.code), (502, "connect_failed"))
-    assert "Upstream fake failed" in err.message
+    assert "Upstream fake could not be reached" in err.message
     # The sidecar has tried three times, and tells the client that this is enough.
     equal(refused_calls(1), 1)
 

@@ -60,7 +60,7 @@ export const answering: Chapter = {
     }),
     callScene('no event of a stream in the time that the client gave it', {
       kind: 'first_event_timeout',
-      says: ['0.35 s', 'the time that the client gave it'],
+      says: ['0.35 s', 'the time that the client gave it (x-stainless-timeout'],
       upstream: stall(),
       asking: hurried(streamCall),
     }),
@@ -72,7 +72,7 @@ export const answering: Chapter = {
     }),
     callScene('no whole answer in the time that the client gave it', {
       kind: 'total_timeout',
-      says: ['0.35 s', 'the time that the client gave it'],
+      says: ['0.35 s', 'the time that the client gave it (x-stainless-timeout'],
       upstream: stall(),
       asking: hurried(chatCall),
     }),
@@ -133,7 +133,11 @@ export const answering: Chapter = {
       says: ['in the middle of the head'],
       upstream: garbage('HTTP/1.1 200 OK\r\ncontent-ty'),
     }),
-    callScene('the upstream answers with something that is not HTTP', { kind: 'bad_reply', says: ['not HTTP'], upstream: garbage() }),
+    callScene('the upstream answers with something that is not HTTP', {
+      kind: 'bad_reply',
+      says: ['not HTTP', 'does not begin with'],
+      upstream: garbage(),
+    }),
     callScene('the same at /v1/messages, in the shape of Anthropic', {
       kind: 'bad_reply',
       says: ['api_error'],
@@ -205,7 +209,7 @@ export const streams: Chapter = {
     }),
     callScene('a stream that goes silent for longer than its client waits', {
       kind: 'idle_timeout',
-      says: ['0.35 s', 'the time that the client gave it'],
+      says: ['0.35 s', 'the time that the client gave it (x-stainless-timeout'],
       document: noResume,
       upstream: stallAfter(word),
       asking: { ...streamCall, headers: { 'x-stainless-read-timeout': '0.1' } },
@@ -251,7 +255,7 @@ export const streams: Chapter = {
     }),
     callScene('another attempt says something else', {
       kind: 'reply_cut',
-      says: ['did not go with it'],
+      says: ['does not fit what the client has already'],
       document: { retry: { attempts: 2 } },
       upstream: broken('The ', 'quick '),
       others: [sseBytes(...chatEvents(['A lazy dog'], { id: 'chatcmpl-2' }))],

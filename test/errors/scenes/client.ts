@@ -161,13 +161,13 @@ export const shapes: Chapter = {
     callScene('the method TRACE', { kind: 'bad_request', says: ['TRACE'], bytes: 'TRACE /v1/models HTTP/1.1\r\nHost: a\r\n\r\n' }),
     callScene('a whole URL, as forward proxies get it', {
       kind: 'bad_request',
-      says: ['whole URL', 'forward proxy'],
+      says: ['whole URL', 'forward proxy', 'and not HTTP_PROXY', '"path":""'],
       bytes: 'GET http://example.com/v1/models HTTP/1.1\r\nHost: example.com\r\n\r\n',
       typed: 'curl -i -x http://localhost:8080 http://example.com/v1/models',
     }),
     callScene('CONNECT, as forward proxies get it', {
       kind: 'bad_request',
-      says: ['CONNECT', 'forward proxy'],
+      says: ['CONNECT', 'forward proxy', 'and not HTTPS_PROXY'],
       bytes: 'CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n\r\n',
       typed: 'curl -i -x http://localhost:8080 https://api.openai.com/v1/models',
       calls: 0,

@@ -184,8 +184,8 @@ local: { health: on }
         'open relay for the key',
         'listen.tls.key: is missing',
         'must be a host name or an IP address, without scheme or port',
-        'admin.port: is the port of listen too',
-        'control.port: is the port of listen too',
+        'admin.port: is 9090, the port of listen too',
+        'control.port: is 9090, the port of listen too',
         'cors.credentials: cannot go with the origin *',
         'must be an origin such as https://app.example.com',
         'must be a host, a .suffix',
@@ -212,7 +212,7 @@ local: { health: on }
         'must be a list of methods',
         'must be a list of headers',
         'must be a list of IP addresses',
-        'must be a list of what calls have in common',
+        'must be a list, such as [user, prompt], or [] for none',
         'must be a list of fallbacks',
       ],
     ),
@@ -297,7 +297,9 @@ health: { hastened: 0, mostEjected: 0, slowStartShare: 0 }
       `${good}routes: [{ name: r, models: [m], upstreams: [a], canary: { upstreams: [a] } }]\n`,
       ['routes[0].canary.upstreams: are all upstreams of the route: nothing is left for the stable side'],
     ),
-    validate('a control port that is that of the probes', `${good}admin: { port: 9091 }\n`, ['control.port: is the port of admin too']),
+    validate('a control port that is that of the probes', `${good}admin: { port: 9091 }\n`, [
+      'control.port: is 9091, the port of admin too',
+    ]),
   ],
 }
 

@@ -34,7 +34,7 @@ export const connecting: Chapter = {
     }),
     callScene('a port where nobody listens', {
       kind: 'connect_failed',
-      says: ['127.0.0.1', 'ECONNREFUSED'],
+      says: ['could not be reached', '127.0.0.1', 'ECONNREFUSED'],
       at: async () => ({ url: await deadUpstream() }),
     }),
     callScene('the same at /v1/messages, in the shape of Anthropic', {
@@ -104,7 +104,7 @@ export const connecting: Chapter = {
     }),
     callScene('an HTTP proxy that refuses', {
       kind: 'egress_failed',
-      says: ['403 Forbidden'],
+      says: ['could not be reached', '403 Forbidden'],
       at: through({ says: 'HTTP/1.1 403 Forbidden\r\n\r\n' }),
     }),
     callScene('an HTTP proxy that closes without a word', {

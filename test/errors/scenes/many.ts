@@ -46,7 +46,7 @@ export const many: Chapter = {
   scenes: [
     callScene('a model that no upstream has', {
       kind: 'no_upstream',
-      says: ['gpt-4o-mini', 'no upstream has it', 'x-should-retry: false'],
+      says: ['gpt-4o-mini', 'no upstream has it: the app must name one of upstreams[].models', 'x-should-retry: false'],
       own: { models: ['llama-3'] },
       upstream: [],
     }),

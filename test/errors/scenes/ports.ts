@@ -90,8 +90,11 @@ export const ports: Chapter = {
   scenes: [
     admin('another page of the admin port', { path: '/status' }, ['404', '/readyz']),
     admin('another method', { path: '/metrics', method: 'POST' }, ['405', 'read-only']),
-    admin('a probe while the process ends', { path: '/readyz' }, ['503', 'shutting down'], true),
-    asked('health of something that is no sidecar', 'HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nnope', ['404: nope']),
+    admin('a probe while the process ends', { path: '/readyz' }, ['503', 'shutting down: calls in flight are being finished'], true),
+    asked('health of something that is no sidecar', 'HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nnope', [
+      '404: nope',
+      'is this the port of its probes',
+    ]),
     asked('health of something that is no HTTP', 'what?\r\n\r\n', ['cannot be asked']),
     control('another host name, as a page of a stranger would come by', { path: '/status', host: 'evil.example', says: ['403', 'Host'] }),
     control('a page of another origin', { path: '/status', headers: { origin: 'https://evil.example' }, says: ['403', 'origin'] }),
@@ -123,7 +126,12 @@ export const ports: Chapter = {
       headers: authorized,
       says: ['405', 'GET and HEAD'],
     }),
-    control('an order to quit where that is not allowed', { method: 'POST', path: '/control/quit', headers: authorized, says: ['405'] }),
+    control('an order to quit where that is not allowed', {
+      method: 'POST',
+      path: '/control/quit',
+      headers: authorized,
+      says: ['405', 'control.quit'],
+    }),
     control('a promotion of a route without a canary', {
       method: 'POST',
       path: '/control/routes/plain/promote',

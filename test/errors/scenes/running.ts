@@ -111,7 +111,10 @@ export const whileRunning: Chapter = {
       },
     }),
     running('the certificate is renewed without its key', {
-      says: ['the certificate of the data port cannot be used, the one from before stays', 'is not the certificate of that key'],
+      says: [
+        'the certificate of the data port cannot be used, the one from before stays',
+        'is not the certificate of the key in listen.tls.key',
+      ],
       did: 'cp /new.crt /server.crt',
       files: { 'server.crt': server.cert, 'server.key': server.key },
       document: (folder) => ({ listen: { tls: { cert: join(folder, 'server.crt'), key: join(folder, 'server.key') } } }),

@@ -155,7 +155,7 @@ export const sockets: Chapter = {
     callScene('the WebSocket is open for longer than timeouts.streamTotal', {
       kind: 'total_timeout',
       onlyInLog: true,
-      says: ['1001', '0.15 s'],
+      says: ['1001', '0.15 s', 'the stream was not over within'],
       document: { timeouts: { streamTotal: '150ms' } },
       at: opened(silent),
       act: opening(),

@@ -132,7 +132,7 @@ export const starting: Chapter = {
       files: { 'junk.pem': 'this is no PEM\n' },
     }),
     commandScene('a certificate that is not that of the key', {
-      says: ['listen.tls.cert', 'is not the certificate of that key'],
+      says: ['listen.tls.cert', 'is not the certificate of the key in listen.tls.key'],
       code: 64,
       args: ['proxy', '--config', '@outrider.yaml'],
       files: {
@@ -283,7 +283,7 @@ export const starting: Chapter = {
       '--namespace',
     ),
     commandScene('an injector whose certificate is not there', {
-      says: ['/cert.pem does not exist'],
+      says: ['/cert.pem does not exist; until there is a certificate, the webhook answers nobody'],
       code: 0,
       args: [...anInjector, '--certificate=files', '--cert=@cert.pem', '--key=@key.pem'],
       files: { config: kubeconfig('https://127.0.0.1:9', 'outrider') },

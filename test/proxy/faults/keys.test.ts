@@ -32,7 +32,7 @@ for (const status of [401, 403]) {
       assert.equal(keys.length, 7)
       await sidecar.logged('is auth_failed')
       const [line = ''] = sidecar.log().match(/.*is auth_failed.*/) ?? []
-      assert.match(line, /"account":"old".*\(with the key old\)/)
+      assert.match(line, /"account":"old".*\(with credential old\)/)
       assert.doesNotMatch(sidecar.log(), /sk-test/)
     })
   })
