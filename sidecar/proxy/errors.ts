@@ -60,7 +60,8 @@ export const actions: Readonly<Record<KindName, string>> = {
   unauthorized: 'Give the app the key of one of the configured `clients`, or add its key there.',
   not_found: 'Let the base URL of the app end in `/v1`, once.',
   client_timeout: 'Find out why the app stopped in the middle of its request; raise `timeouts.clientBody` if its link is that slow.',
-  body_too_large: 'Send less, or raise `limits.jsonBody` or `limits.uploadBody`; the provider has a limit of its own.',
+  body_too_large:
+    'Send less, or raise `limits.jsonBody`, `limits.uploadBody` or `limits.memory`, whichever the message names; the provider has a limit of its own.',
   expectation_failed: 'Leave the `Expect` header out.',
   header_too_large: 'Send fewer or shorter headers, or raise `limits.header` or `limits.headers`.',
   client_gone: "Nothing, when a person pressed stop. If it happens often, the app's own timeout is shorter than the answers take.",

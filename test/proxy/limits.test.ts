@@ -110,6 +110,21 @@ test('bodies of all calls together are bounded: one more is told to come back', 
   assert.equal(sidecar.proxy.residue().heldBytes, 0)
 })
 
+test('a body that is larger than all of them may be together is refused for good', async (t) => {
+  const upstream = await provider(t, [])
+  const sidecar = await startSidecar(t, upstream.url, { limits: { memory: '10KiB' } })
+  const declared = await rawClient(t, sidecar.port)
+  declared.send(`${chatHead}Content-Length: 80000\r\n\r\n`)
+  const chunked = await rawClient(t, sidecar.port)
+  chunked.send(`${chatHead}Transfer-Encoding: chunked\r\n\r\n9c40\r\n${' '.repeat(40_000)}\r\n0\r\n\r\n`)
+  for (const client of [declared, chunked]) {
+    const [reply] = repliesIn(await client.closed)
+    assert.deepEqual([reply?.status, reply?.header('x-outrider-error'), reply?.header('x-should-retry')], [413, 'body_too_large', 'false'])
+  }
+  await sidecar.callLine(1)
+  assert.equal(sidecar.proxy.residue().heldBytes, 0)
+})
+
 test('more clients than file descriptors are no crash', { skip: process.platform === 'win32' }, async (t) => {
   const upstream = await provider(t, answers(200))
   const config = JSON.stringify({

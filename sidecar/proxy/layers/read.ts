@@ -33,7 +33,7 @@ export function read(options: ReadOptions): Layer {
     const kept = isJson(call.wishes.contentType) && (body.length ?? 0) <= options.replayBytes
     if (!kept) return next({ ...call, body: limited(body, limit) })
     // A body that has no room is refused before it is sent: who asks first is not told to go on.
-    if (options.held.bytes + (body.length ?? 0) > options.held.limit) throw tooMuch(options.held)
+    if (options.held.bytes + (body.length ?? 0) > options.held.limit) throw tooMuch(options.held, body.length ?? 0)
     handOver(call.facts, options.now())
     const all = await collect(call, body, limit, options)
     call.facts.oursMs = options.now()
@@ -103,7 +103,7 @@ function collect(call: Call, upload: Upload, limit: Limit, { replayBytes, held }
         if (refused) return true
         bytes += chunk.length
         if (bytes > limit.bytes) stop(tooLarge(limit))
-        else if (held.bytes + chunk.length > held.limit) stop(tooMuch(held))
+        else if (held.bytes + chunk.length > held.limit) stop(tooMuch(held, bytes))
         else {
           chunks.push(chunk)
           taken += chunk.length
@@ -127,12 +127,19 @@ function collect(call: Call, upload: Upload, limit: Limit, { replayBytes, held }
   })
 }
 
-const tooMuch = (held: Held): SidecarError =>
-  new SidecarError(
+function tooMuch({ limit }: Held, bytes: number): SidecarError {
+  // It would find no room later either.
+  if (bytes > limit)
+    return new SidecarError(
+      'body_too_large',
+      `the body is larger than ${limit} bytes, the most that limits.memory allows all bodies together`,
+    )
+  return new SidecarError(
     'proxy_overloaded',
-    `there is no room for the body: those of all calls in flight may have ${held.limit} bytes together (limits.memory)`,
+    `there is no room for the body: those of all calls in flight may have ${limit} bytes together (limits.memory)`,
     { retryAfterMs: 1_000 },
   )
+}
 
 /** The body goes on where collecting stopped. */
 function continued(upload: Upload, chunks: Buffer[], attach: (sink: Sink) => Tap | undefined): Upload {

@@ -53,6 +53,11 @@ export const client: Chapter = {
       typed:
         "curl -i http://localhost:8080/v1/chat/completions -H 'content-type: application/json' -H 'transfer-encoding: chunked' --data-binary @96-bytes.json",
     }),
+    callScene('a body that is larger than all of them may be together', {
+      kind: 'body_too_large',
+      says: ['limits.memory', 'than 16 bytes'],
+      document: { limits: { memory: '16B' } },
+    }),
     callScene('an upload that is too large', {
       kind: 'body_too_large',
       says: ['limits.uploadBody', 'than 1024 bytes'],

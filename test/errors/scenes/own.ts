@@ -122,8 +122,12 @@ export const own: Chapter = {
     }),
     callScene('as many bytes as limits.memory allows', {
       kind: 'proxy_overloaded',
-      says: ['limits.memory', '16 bytes'],
-      document: { limits: { memory: '16B' } },
+      says: ['limits.memory', '100 bytes', 'retry-after: 1'],
+      document: { limits: { memory: '100B' } },
+      upstream: stall(),
+      act: beside,
+      where: 'while another call is under way',
+      calls: 5,
     }),
     withoutDescriptors,
     callScene('all connections to the upstream are busy', {
