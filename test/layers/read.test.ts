@@ -40,8 +40,8 @@ function anUpload(length?: number): Scripted {
   }
 }
 
-function reading(call: Call, limit = 1_000) {
-  const held = { bytes: 0, limit }
+function reading(call: Call, limit = 1_000, bytes = 0) {
+  const held = { bytes, limit }
   const next = script(aReply())
   const reply = read({ now: () => 0, jsonBytes: 500, uploadBytes: 800, replayBytes: 100, held })(next)(call)
   reply.catch(() => {})
@@ -120,7 +120,8 @@ test('what grows beyond its limit is refused where it does, kept or not', async 
 
 test('a declared length is judged before a byte is read', async () => {
   assert.equal(await kindOf(reading(aCall({ body: anUpload(501) })).reply), 'body_too_large')
-  assert.equal(await kindOf(reading(aCall({ body: anUpload(90) }), 80).reply), 'proxy_overloaded')
+  assert.equal(await kindOf(reading(aCall({ body: anUpload(90) }), 80).reply), 'body_too_large')
+  assert.equal(await kindOf(reading(aCall({ body: anUpload(90) }), 100, 20).reply), 'proxy_overloaded')
 })
 
 test('a call that is given up while its body comes lets go of it', async () => {

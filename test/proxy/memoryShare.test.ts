@@ -19,8 +19,8 @@ for (const [container, share] of [
     // Refused by what it says of itself: not a byte of the body is sent.
     client.send(`${chatHead}Content-Length: ${share * MiB + 1}\r\n\r\n`)
     const [refused] = repliesIn(await client.closed)
-    assert.equal(refused?.header('x-outrider-error'), 'proxy_overloaded')
-    assert.match(refused.body, new RegExp(`calls in flight may have ${share * MiB} bytes together`))
+    assert.equal(refused?.header('x-outrider-error'), 'body_too_large')
+    assert.match(refused.body, new RegExp(`larger than ${share * MiB} bytes, the most that limits.memory allows`))
     const next = await rawClient(t, outrider.port)
     next.send(`${chatHead}Expect: 100-continue\r\nContent-Length: ${share * MiB}\r\n\r\n`)
     await next.until('HTTP/1.1 100 Continue\r\n\r\n')

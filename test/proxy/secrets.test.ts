@@ -100,7 +100,12 @@ const scenes: Readonly<Record<string, Scene | ((t: TestContext) => Promise<Scene
   unauthorized: { document: { clients: [{ name: 'a', sha256: hash('sha256', 'another') }] } },
   no_credential: { document: { credentials: { other: { env: 'NOT_SET' } } }, own: { credential: 'other' } },
   no_upstream: { own: { models: ['another'] } },
-  proxy_overloaded: { document: { limits: { memory: '1B' } } },
+  proxy_overloaded: {
+    document: { limits: { inFlight: 1 } },
+    upstream: fake.stall(),
+    // One of them waits until the end.
+    act: ({ url }) => Promise.race([1, 2].map(() => call(url, '/chat/completions').catch(() => ''))),
+  },
   dns_failed: { upstream: 'http://model.invalid' },
   connect_failed: async () => ({ upstream: await fake.deadUpstream() }),
   connect_timeout: async (t) => ({
