@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -26,6 +27,20 @@ export function textsBehind(begin: RegExp, under = ''): Text[] {
       return text === undefined || text === '' ? [] : [{ file: path.slice(root.length + 1), text, pattern: patternOf(text) }]
     })
   })
+}
+
+/** Each of them is in what was heard, or has a reason why it is not; no reason outlives its text. */
+export function allHeard(texts: readonly Text[], heard: string, excused: Readonly<Record<string, string>>): void {
+  const missing = texts.filter(({ text, pattern }) => !pattern.test(heard) && !Object.hasOwn(excused, text))
+  assert.deepEqual(
+    missing.map(({ file, text }) => `${file}: ${text}`),
+    [],
+  )
+  for (const text of Object.keys(excused)) {
+    const known = texts.find((one) => one.text === text)
+    assert.ok(known !== undefined, `no longer said: ${text}`)
+    assert.ok(!known.pattern.test(heard), `heard after all: ${text}`)
+  }
 }
 
 function patternOf(text: string): RegExp {

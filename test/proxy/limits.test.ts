@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
 import { answers, provider, stall } from '../fixtures/provider.ts'
-import { chatHead, goodCall, rawClient, refusalIn, repliesIn } from '../fixtures/rawClient.ts'
+import { chatHead, goodCall, rawClient, refusalIn, repliesIn, type RawReply } from '../fixtures/rawClient.ts'
 import { startSidecar } from '../fixtures/startSidecar.ts'
 
 const fileHead = chatHead.replace('application/json', 'application/octet-stream')
@@ -87,18 +87,22 @@ for (const expectation of ['200-maybe', '100-continue, more', '100-continued']) 
   })
 }
 
+/** One that says how long it is, and one that does not. */
+async function tooMuch(t: TestContext, port: number): Promise<(RawReply | undefined)[]> {
+  const declared = await rawClient(t, port)
+  declared.send(`${chatHead}Content-Length: 80000\r\n\r\n`)
+  const chunked = await rawClient(t, port)
+  chunked.send(`${chatHead}Transfer-Encoding: chunked\r\n\r\n9c40\r\n${' '.repeat(40_000)}\r\n0\r\n\r\n`)
+  return [repliesIn(await declared.closed)[0], repliesIn(await chunked.closed)[0]]
+}
+
 test('bodies of all calls together are bounded: one more is told to come back', async (t) => {
   const upstream = await provider(t, stall())
   const sidecar = await startSidecar(t, upstream.url, { limits: { memory: '100KiB' } })
   const first = await rawClient(t, sidecar.port)
   first.send(`${chatHead}Content-Length: 80000\r\n\r\n${' '.repeat(80_000)}`)
   await upstream.request(0)
-  const declared = await rawClient(t, sidecar.port)
-  declared.send(`${chatHead}Content-Length: 80000\r\n\r\n`)
-  const chunked = await rawClient(t, sidecar.port)
-  chunked.send(`${chatHead}Transfer-Encoding: chunked\r\n\r\n9c40\r\n${' '.repeat(40_000)}\r\n0\r\n\r\n`)
-  for (const client of [declared, chunked]) {
-    const [reply] = repliesIn(await client.closed)
+  for (const reply of await tooMuch(t, sidecar.port)) {
     assert.deepEqual(
       [reply?.status, reply?.header('x-outrider-error'), reply?.header('retry-after'), reply?.header('x-should-retry')],
       [503, 'proxy_overloaded', '1', undefined],
@@ -113,12 +117,7 @@ test('bodies of all calls together are bounded: one more is told to come back', 
 test('a body that is larger than all of them may be together is refused for good', async (t) => {
   const upstream = await provider(t, [])
   const sidecar = await startSidecar(t, upstream.url, { limits: { memory: '10KiB' } })
-  const declared = await rawClient(t, sidecar.port)
-  declared.send(`${chatHead}Content-Length: 80000\r\n\r\n`)
-  const chunked = await rawClient(t, sidecar.port)
-  chunked.send(`${chatHead}Transfer-Encoding: chunked\r\n\r\n9c40\r\n${' '.repeat(40_000)}\r\n0\r\n\r\n`)
-  for (const client of [declared, chunked]) {
-    const [reply] = repliesIn(await client.closed)
+  for (const reply of await tooMuch(t, sidecar.port)) {
     assert.deepEqual([reply?.status, reply?.header('x-outrider-error'), reply?.header('x-should-retry')], [413, 'body_too_large', 'false'])
   }
   await sidecar.callLine(1)
