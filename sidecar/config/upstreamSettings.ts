@@ -72,7 +72,7 @@ export const upstream = mapping({
   }),
   continues: setting(v.picklist(continues, `must be one of ${continues.join(', ')}`), {
     default: 'off',
-    help: 'How it is asked to go on from the beginning of an answer: assistant, a last message of the assistant; prefix or partial, the same with that mark on it; echoed_prefix, where the answer begins with it again; continue_final_message, as vLLM has it. Of Responses, where assistant or continue_final_message is said, from a last item that is in progress, as vLLM does since 0.15.',
+    help: 'How it is asked to go on from the beginning of an answer: assistant, a last message of the assistant; prefix or partial, the same with that mark on it; echoed_prefix, where the answer begins with it again; continue_final_message, as vLLM has it. Of Responses, where continue_final_message is said, from a last item that is in progress, as vLLM does since 0.15.',
     reason: 'Most upstreams begin a new answer behind such a message, and nothing in it tells.',
   }),
   check: v.optional(required(check, { help: 'Asks whether it is there while no call does.' }), {}),

@@ -190,7 +190,7 @@ test('one that can go on is asked to, also where one stands before it whose mark
     t,
     [breaksAfter(...begins(2)), [], sseBytes(...responseEvents(words.slice(2), second))],
     patientSettings,
-    [{}, { continues: 'partial' }, { continues: 'assistant' }],
+    [{}, { continues: 'assistant' }, { continues: 'continue_final_message' }],
   )
   const told = await askResponse(upstreams)
   assert.deepEqual([heardResponse(told.text).text, askedOf(upstreams.providers)], [text, [1, 0, 1]])

@@ -101,15 +101,14 @@ test('what has been said of a response is the last item of its input, in progres
   const user = { role: 'user', content: [{ type: 'input_text', text: 'say "]}"' }] }
   const result = { type: 'function_call_output', call_id: 'c', output: '1' }
   for (const input of [[user], [user, result]])
-    for (const continues of ['assistant', 'continue_final_message'] as const)
-      assert.deepEqual(asked({ input, max_output_tokens: 10 }, 'a "b"\n', continues, 'responses'), {
-        input: [...input, begun('a "b"')],
-        max_output_tokens: 8,
-      })
-  assert.deepEqual(asked({ input: 'say "]}"' }, 'a', 'assistant', 'responses'), {
+    assert.deepEqual(asked({ input, max_output_tokens: 10 }, 'a "b"\n', 'continue_final_message', 'responses'), {
+      input: [...input, begun('a "b"')],
+      max_output_tokens: 8,
+    })
+  assert.deepEqual(asked({ input: 'say "]}"' }, 'a', 'continue_final_message', 'responses'), {
     input: [{ type: 'message', role: 'user', content: 'say "]}"' }, begun('a')],
   })
-  for (const continues of ['off', 'prefix', 'echoed_prefix', 'partial'] as const)
+  for (const continues of ['off', 'assistant', 'prefix', 'echoed_prefix', 'partial'] as const)
     assert.equal(asked({ input: 'hi' }, 'a', continues, 'responses'), undefined)
 })
 
@@ -118,7 +117,7 @@ test('every other byte of a request for a response stays', () => {
   const request = resumableRequest('responses', body)
   assert.ok(request !== undefined)
   assert.equal(
-    goingOn(request, 'a', 'assistant')?.body.toString(),
+    goingOn(request, 'a', 'continue_final_message')?.body.toString(),
     ` { "input" : [ {"role":"user" , "content":"hi"} ,${JSON.stringify(begun('a'))}] ,\n"big": 12345678901234567890 } `,
   )
   assert.equal(askedAgain(request, 'a').body, body)

@@ -97,9 +97,12 @@ export function goingOn(request: Request, text: string, continues: Continues): G
   return { body: spliced(request.body, splices), seam, prefix: kept.length }
 }
 
-/** Whether what is said of an upstream holds for such a call too. The input of Responses has no place for the other marks. */
+/**
+ * Whether what is said of an upstream holds for such a call too. Of Responses vLLM alone is known to go on, and nothing in the answer of another
+ * would tell that it had begun anew.
+ */
 export const knows = (operation: Operation, continues: Continues): boolean =>
-  operation === 'responses' ? continues === 'assistant' || continues === 'continue_final_message' : continues !== 'off'
+  operation === 'responses' ? continues === 'continue_final_message' : continues !== 'off'
 
 function splicesWith(request: Request, text: string, continues: Continues): Splice[] | undefined {
   if (request.operation === 'completions') return promptWith(request, text)
