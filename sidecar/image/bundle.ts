@@ -38,10 +38,10 @@ export async function bundle(outdir: string, entries: Entries = program): Promis
     outExtension: { '.js': '.cjs' },
     platform: 'node',
     target: 'node26',
-    // A text of less than 1 031 913 letters stands in V8's own heap, where loading a config of YAML made it grow by 1.2 MiB: what would bring
-    // this one below that has to be measured first.
     // Names stay, so that stack traces keep theirs, and the map beside gives the lines back; but Node holds the text of the program in memory,
     // and white space is 1.5 MiB of every pod.
+    // A text of less than 1 031 913 letters stands in V8's own heap, where loading a config of YAML made it grow by 1.2 MiB: what would bring
+    // this one below that has to be measured first.
     minifyWhitespace: true,
     // `import()` of a file of CommonJS starts Node's machinery of ES modules as well.
     supported: { 'dynamic-import': false },

@@ -37,6 +37,7 @@ function nextStep(stream: Stream, story: Story): Step | Unrepeated {
   const { request } = stream
   if (story.begun && (request === undefined || story.finished || (story.thought && story.text === ''))) return 'not_resumable'
   const goesOn = stream.goesOn && plan.route.resume === 'continue' && request !== undefined && canGoOn(request)
+  // Once more, and not again after that.
   plan.repeatable = plan.repeatable?.filter((one) => plan.tried.indexOf(one) === plan.tried.lastIndexOf(one))
   const step = stepFrom(plan, { story, request, goesOn, body, now })
   return step ?? (isInTime(plan, now) ? 'no_upstream' : 'deadline')
